@@ -1,0 +1,45 @@
+# One command for each habit. Each target installs what it needs into .venv.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: install demo test test-all check bench docs clean
+
+.venv/installed: requirements/dev.lock pyproject.toml setup.py
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+install: .venv/installed            ## set-up alone: ends in .venv/bin/lefi
+
+demo: .venv/installed               ## the main job: a population, three nights, every partner's picture
+	$(BIN)/python -m jobs.demo demo
+
+test: .venv/installed               ## the tests, at most 10 minutes
+	$(BIN)/pytest -q -n 2 -m "not slow"
+
+test-all: .venv/installed           ## what is longer, too
+	$(BIN)/pytest -q -n 2
+
+check: .venv/installed              ## ruff, mypy strict, import direction
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_house.py
+
+bench: .venv/installed              ## ratios against the textbook pipeline, bare Polars, the floor and PySpark
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/spark.lock
+	$(BIN)/python -m benchmarks.bench
+
+docs: .venv/installed               ## what is generated in docs/, made anew
+	$(BIN)/python -m jobs.docs docs
+
+lock:                               ## pin all versions anew
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile -q pyproject.toml --generate-hashes --no-header --python-version 3.11 -o requirements/base.lock
+	$(BIN)/uv pip compile -q pyproject.toml --extra dev --generate-hashes --no-header --python-version 3.11 -o requirements/dev.lock
+	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra spark --generate-hashes --no-header --python-version 3.11 -o requirements/spark.lock
+
+clean:
+	rm -rf .venv demo build *.egg-info

@@ -1,0 +1,164 @@
+"""The command line. Heavy libraries are imported by the commands that need them, so that `--help` and `status` answer at once."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from schemas.errors import LefiError, UsageError
+
+app = typer.Typer(
+    help="lefi tells partners, every night, what has changed for the persons and benefits that they subscribe to.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+WorkspaceArgument = Annotated[
+    Path, typer.Argument(metavar="WORKSPACE", help="The folder with conf, inbox, outbox and runs.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object on stdout.")]
+Runner = Annotated[str, typer.Option(help="The engine that runs the pipelines: embedded, prism, flink or spark.")]
+
+
+def say(text: str) -> None:
+    """A line of progress, for people, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def a_date(text: str) -> date:
+    """A date of the command line, YYYY-MM-DD."""
+    try:
+        if len(text) == 10:
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise typer.BadParameter(f"{text!r} is not a date written YYYY-MM-DD")
+
+
+def finish(summary: Mapping[str, Any], as_json: bool, show: Callable[[Mapping[str, Any]], None]) -> None:
+    """End a command with its summary, for programs or for people."""
+    if as_json:
+        print(json.dumps(summary, ensure_ascii=False, default=str))
+    else:
+        show(summary)
+
+
+@app.command()
+def init(
+    workspace: WorkspaceArgument,
+    buckets: Annotated[int, typer.Option(help="Number of person buckets, a power of two.")] = 64,
+    as_json: Json = False,
+) -> None:
+    """Make a workspace."""
+    from storage.workspace import init as make
+
+    made = make(workspace, buckets)
+    finish(
+        {"workspace": str(made.root), "buckets": buckets},
+        as_json,
+        lambda _: say(
+            f"{made.root} is ready. Next: write {made.root}/conf/partners.yaml, or `lefi generate {made.root} --persons 1000 --nights 3 --seed 1`."
+        ),
+    )
+
+
+@app.command()
+def nightly(
+    workspace: WorkspaceArgument,
+    business_date: Annotated[date, typer.Option(parser=a_date, metavar="YYYY-MM-DD", help="The night to run.")],
+    runner: Runner = "embedded",
+    as_json: Json = False,
+) -> None:
+    """Run a night: take what has come in, deliver to each partner what it does not know yet."""
+    from jobs.nightly import nightly as run
+    from jobs.nightly import show
+
+    finish(run(workspace, business_date, runner, say), as_json, show)
+
+
+@app.command()
+def status(workspace: WorkspaceArgument, as_json: Json = False) -> None:
+    """Say how things are: the last night, what is withheld, what to do next."""
+    from jobs.status import show, status_of
+
+    finish(status_of(workspace), as_json, show)
+
+
+@app.command()
+def generate(
+    workspace: WorkspaceArgument,
+    persons: Annotated[int, typer.Option(min=1, help="How many persons.")],
+    nights: Annotated[int, typer.Option(min=1, help="How many business dates.")],
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")],
+    start: Annotated[date | None, typer.Option(parser=a_date, metavar="YYYY-MM-DD", help="The first business date.")] = None,
+    scenario: Annotated[str | None, typer.Option(help="Lay weight on one way to fail, such as S02.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a synthetic population as drops: persons, facts and orders."""
+    from jobs.generate import generate as make
+    from jobs.generate import show
+
+    finish(make(workspace, persons, nights, seed, start, scenario, say), as_json, show)
+
+
+@app.command()
+def receive(
+    outbox: Annotated[Path, typer.Argument(metavar="OUTBOX/PARTNER", help="The partner's folder of deliveries.", show_default=False)],
+    state: Annotated[
+        Path, typer.Argument(metavar="STATE", help="Where the partner keeps its picture (a DuckDB file).", show_default=False)
+    ],
+    as_json: Json = False,
+) -> None:
+    """Be the partner: verify new deliveries and fold them into a local picture."""
+    from jobs.receive import receive as take
+    from jobs.receive import show
+
+    finish(take(outbox, state, say), as_json, show)
+
+
+def main() -> None:
+    """Run the command line; every error that we foresee ends with its exit code and one line that says what to do."""
+    logging.basicConfig(level=logging.ERROR)
+    try:
+        app(standalone_mode=False)
+    except LefiError as error:
+        say(f"lefi: {error}")
+        sys.exit(error.exit_code)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except typer.Abort:
+        sys.exit(130)
+    except OSError as error:
+        say(
+            f"lefi: {error.strerror}: {error.filename or ''}: nothing that was not committed has happened; mend it and give the command again"
+        )
+        sys.exit(1)
+    except Exception as error:  # the last resort: a bug's text may hold a person's data, so only its place is told
+        usage = getattr(error, "format_message", None)
+        if usage is not None:
+            say(f"lefi: {usage()} (see `lefi --help`)")
+            sys.exit(UsageError.exit_code)
+        say(f"lefi: this is a bug of ours: {type(error).__name__} {place_of(error)}. Nothing was published unless the run was committed.")
+        sys.exit(1)
+
+
+def place_of(error: BaseException) -> str:
+    """Where an error was raised, by file and line, without any value."""
+    import os
+    import traceback
+
+    if os.environ.get("LEFI_DEBUG"):
+        traceback.print_exception(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
+
+
+if __name__ == "__main__":
+    main()

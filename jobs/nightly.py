@@ -1,0 +1,44 @@
+"""`lefi nightly`: run a night and tell what came of it."""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.run import run_night
+from storage.workspace import Workspace
+
+
+def nightly(workspace: Path, business_date: date, runner: str, say: Callable[[str], None]) -> Mapping[str, Any]:
+    """Run the night; returns the summary of contract section 2."""
+    report = run_night(Workspace(workspace), business_date, runner, say)
+    rejected = {name: sum(codes.values()) for name, codes in report["rejected"].items()}
+    return {
+        "run": report["run"],
+        "business_date": report["business_date"],
+        "deliveries": {
+            partner: {"sequence": d["sequence"], "records": d["records"], "receipts": d["receipts"]}
+            for partner, d in report["deliveries"].items()
+        },
+        "withheld": report["withheld"],
+        "quarantined": sum(rejected.values()),
+        "drops": [drop for drop in report["drops"] if drop["state"] != "consumed"],
+        "report": f"runs/{report['run']}/report.json",
+    }
+
+
+def show(summary: Mapping[str, Any]) -> None:
+    """The summary for people: what each partner got, what is withheld."""
+    table = Table(title=f"{summary['business_date']}: {len(summary['deliveries'])} deliveries", title_justify="left")
+    for column, side in (("partner", "left"), ("sequence", "right"), ("records", "right"), ("receipts", "right")):
+        table.add_column(column, justify="right" if side == "right" else "left")
+    for partner, delivery in summary["deliveries"].items():
+        table.add_row(partner, str(delivery["sequence"]), f"{delivery['records']:,}", f"{delivery['receipts']:,}")
+    console = Console()
+    console.print(table)
+    for each in summary["withheld"]:
+        console.print(f"withheld: {each['benefit']} since {each['since']}: {each['code']}: {each['text']}", soft_wrap=True)
+    console.print(f"see {summary['report']}")

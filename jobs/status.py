@@ -1,0 +1,75 @@
+"""`lefi status`: how things are, read from the runs alone, without Delta or Polars, so that it answers at once."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from storage.workspace import Workspace
+
+ADVICE = {
+    "BROKEN_DROP": "repair the drop in place, or add another one of the same date",
+    "GAP": "ask the source for the drop in between, or for one that names an earlier previous_business_date",
+    "NO_DROP": "ask the source for tonight's drop; what is missed is delivered in the first night that has it",
+    "QUARANTINE_RATE": "look at the rejected records: have the drop repaired, or `lefi accept` it",
+    "VOLUME": "ask the source whether the drop is whole: have it repaired, or `lefi accept` it",
+    "PLANNED_CLOSURE": "nothing: it ends by itself",
+    "SWITCHED_OFF": "take the benefit out of `off` in conf/closures.yaml when it is to go on",
+}
+
+
+def status_of(root: Path) -> dict[str, Any]:
+    """The status of a workspace (contract, section 2)."""
+    workspace = Workspace(root)
+    catalog = workspace.catalog()
+    unsettled = [path.parent.name for path in sorted(workspace.runs.glob("*/commit.json")) if not (path.parent / "report.json").exists()]
+    reports = [json.loads(path.read_text("utf-8")) for path in sorted(workspace.runs.glob("*/report.json"))[-1:]]
+    report: Mapping[str, Any] = reports[0] if reports else {}
+    withheld = [{name: each[name] for name in ("benefit", "code", "since", "text")} for each in report.get("withheld", ())]
+    return {
+        "workspace": str(root),
+        "last_night": str(catalog.business_date) if catalog.business_date else None,
+        "nights": catalog.night,
+        "unfinished": unsettled,
+        "deliveries": {
+            partner: {"sequence": each["sequence"], "records": each["records"], "receipts": each["receipts"]}
+            for partner, each in report.get("deliveries", {}).items()
+        },
+        "withheld": withheld,
+        "drops": [drop for drop in report.get("drops", ()) if drop["state"] != "consumed"],
+        "next": next_step(root, catalog.business_date is not None, unsettled, withheld, report),
+    }
+
+
+def next_step(root: Path, has_run: bool, unsettled: list[str], withheld: list[dict[str, Any]], report: Mapping[str, Any]) -> str:
+    """What an operator should do now."""
+    if unsettled:
+        return f"run {unsettled[0]} is committed and not finished: give its `lefi nightly` again"
+    if not has_run:
+        return f"lefi nightly {root} --business-date YYYY-MM-DD"
+    watched = {benefit for each in report.get("deliveries", {}).values() for benefit in each["withheld"]}
+    for each in withheld:
+        if each["benefit"] in watched and each["code"] not in ("PLANNED_CLOSURE", "SWITCHED_OFF"):
+            return f"{each['benefit']} is withheld since {each['since']} ({each['code']}): {ADVICE[each['code']]}"
+    return f"the next night: lefi nightly {root} --business-date YYYY-MM-DD"
+
+
+def show(status: Mapping[str, Any]) -> None:
+    """The status for people."""
+    console = Console()
+    console.print(f"last night: {status['last_night'] or 'none yet'} ({status['nights']} nights)")
+    if status["deliveries"]:
+        table = Table()
+        for column in ("partner", "sequence", "records", "receipts"):
+            table.add_column(column, justify="left" if column == "partner" else "right")
+        for partner, each in status["deliveries"].items():
+            table.add_row(partner, str(each["sequence"]), f"{each['records']:,}", f"{each['receipts']:,}")
+        console.print(table)
+    for each in status["withheld"]:
+        console.print(f"withheld: {each['benefit']} since {each['since']}: {each['code']}", soft_wrap=True)
+    for drop in status["drops"]:
+        console.print(f"drop {drop['drop']}: {drop['state']} {drop['code']}: {drop['text']}", soft_wrap=True)
+    console.print(f"next: {status['next']}", soft_wrap=True)

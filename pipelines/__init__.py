@@ -1,0 +1,1 @@
+"""Whole dataflows as functions of sources and sinks."""

@@ -1,0 +1,335 @@
+"""From what is held to what is delivered: decide, compare bite by bite, put the deliveries together (DESIGN 4)."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+import polars as pl
+
+from pipelines.ingest import SUBSCRIPTION_KEY, Choice
+from pipelines.plan import Plan
+from pipelines.take import Bite, Intake, load, standing_subscriptions
+from schemas.buckets import ordinal_of
+from schemas.config import PERSONS as PERSONS_CHAIN
+from schemas.contracts import DELIVERY_RECORD, RECEIPT
+from schemas.frames import FACTS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TOLD, TOUCHED
+from schemas.manifest import FileEntry, Input, Manifest, Previous, RefreshSlice, Withheld
+from storage import avro, durable, outbox, tables
+from storage.tables import TableFile
+from transforms.compare import compare
+from transforms.compensate import compensate
+from transforms.cut_chains import ChainState, Cut, Obstacle, cut_gated, next_state
+from transforms.digest import with_digest
+from transforms.freeze import freeze
+from transforms.hold import hold
+from transforms.name_persons import name_persons
+
+TOLD_KEY = ("partner", "person", "benefit", "fact_id")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the night consumes and withholds. excluded: ordinals of drops that were judged and are not consumed; retry: a sibling must be judged."""
+
+    cuts: Mapping[str, Cut]
+    states: Mapping[str, ChainState]
+    withheld: Mapping[str, Obstacle]
+    excluded: frozenset[int]
+    orders: tuple[int, ...]
+    choice: Choice
+    intakes: tuple[Intake, ...]
+    retry: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def intake(self, bite: Bite) -> Intake:
+        """What came in for a bite."""
+        return next(intake for intake in self.intakes if intake.bite == bite)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A partner's records of a bite as Avro blocks. buckets: (bucket, rows, bytes)."""
+
+    partner: str
+    path: str
+    sha256: str
+    buckets: tuple[tuple[int, int, int], ...]
+    totals: Mapping[tuple[str, str], int]
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What a bite came to. files: staged, by table; totals: (bucket, benefit, measure) -> count; seconds: by step."""
+
+    bite: Bite
+    parts: tuple[Part, ...]
+    files: Mapping[str, TableFile]
+    totals: Mapping[tuple[int, str, str], int]
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A partner's delivery, ready to be published. folder: below staging."""
+
+    partner: str
+    sequence: int
+    digest: str
+    folder: str
+    records: int
+    receipts: int
+    totals: Mapping[str, Mapping[str, int]]
+    withheld: tuple[str, ...]
+
+
+def decide(_: object, intakes: Sequence[Intake], choice: Choice, plan: Plan) -> Verdict:
+    """Close the gates, cut the chains for good, and say what is withheld and why (R2-R5)."""
+    rejected: Counter[str] = Counter()
+    judged = {plan.by_ordinal(ordinal).name for chain, made in choice.cuts.items() for ordinal in (c.ordinal for c in made.consumed)}
+    rejected.update(dict.fromkeys(judged, 0))
+    for intake in intakes:
+        for (ordinal, code), count in intake.counted.items():
+            if code not in ("NEW", "SAME"):
+                rejected[plan.by_ordinal(ordinal).name] += count
+    cuts: dict[str, Cut] = {PERSONS_CHAIN: choice.cuts[PERSONS_CHAIN]}
+    retry: dict[str, tuple[str, str]] = {}
+    for benefit in plan.conf.benefits:
+        state = plan.states.get(benefit, ChainState())
+        cuts[benefit] = cut_gated(state, plan.of_chain(benefit), choice.faults, rejected, plan.accepted)
+        if any(candidate.name not in judged for candidate in cuts[benefit].consumed):
+            gated = next(c for c in choice.cuts[benefit].consumed if c not in cuts[benefit].consumed)
+            retry[gated.name] = ("QUARANTINE_RATE", f"{gated.name}: a gate closed on it")
+    states, withheld = {}, {}
+    for chain, made in cuts.items():
+        closed = plan.conf.closed_text(chain, plan.business_date)
+        states[chain], reason = next_state(plan.states.get(chain, ChainState()), made, plan.business_date, chain in plan.conf.off, closed)
+        if reason:
+            withheld[chain] = reason
+    consumed = {candidate.ordinal for made in cuts.values() for candidate in made.consumed}
+    excluded = frozenset(c.ordinal for made in choice.cuts.values() for c in made.consumed) - consumed
+    return Verdict(cuts, states, withheld, excluded, choice.orders, choice, tuple(intakes), retry)
+
+
+def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
+    """Compare what is visible with what was told, for the groups of some buckets that may differ; stage records and ledger."""
+    clock = Clock()
+    linked, intake = verdict.choice.linked, verdict.intake(bite)
+    assert linked is not None
+    assert intake.subscriptions is not None
+    files = dict(intake.files)
+    keep_consumed(files, verdict, plan, bite)
+
+    def moved_and_new(name: str) -> list[TableFile]:
+        return [*linked.moved.get(name, ()), *([files[name]] if name in files else [])]
+
+    subscriptions = tables.read([intake.subscriptions], SUBSCRIPTIONS, bite.first, bite.last)
+    touched = touch(bite, plan, subscriptions, moved_and_new)
+    current = [benefit for benefit in plan.conf.benefits if benefit not in verdict.withheld]
+    due = subscriptions.filter(pl.col("benefit").is_in(current)).join(touched, on=["person", "benefit"], how="semi", maintain_order="left")
+    persons = due["person"].unique().sort()
+    clock.lap("plan")
+    named = name_persons(load(plan, "persons", PERSONS, bite, moved_and_new("persons"), persons))
+    facts = load(plan, "facts", FACTS, bite, moved_and_new("facts"), persons).join(
+        due, on=["person", "benefit"], how="semi", maintain_order="left"
+    )
+    clock.lap("decode")
+    held = hold(facts)
+    clock.lap("co-group")
+    unit = pl.col("benefit").replace_strict(plan.units, return_dtype=DELIVERY_RECORD.frame["unit"])
+    contents = with_digest(compensate(held.with_columns(unit.alias("unit"))))
+    clock.lap("windows")
+    rejected = tables.newest(load(plan, "quarantine", QUARANTINE, bite, moved_and_new("quarantine"), persons), ["arrival"])
+    told = tables.newest(load(plan, "told", TOLD, bite, moved_and_new("told"), persons), TOLD_KEY)
+    groups = due.join(freeze(rejected, held), on=["person", "benefit"], how="left", maintain_order="left").with_columns(
+        in_slice=pl.lit(False)
+    )
+    result = compare(groups, named, contents, held, told, plan.units, plan.sequences, plan.night)
+    clock.lap("compare")
+    parts = encode(result.records, bite, plan)
+    clock.lap("encode")
+    if result.told.height:
+        files["told"] = tables.stage(plan.staging / "tables" / f"told-{bite.name}.parquet", result.told)
+    stage_changes(bite, plan, subscriptions, result.subscriptions, files)
+    waiting = touched.join(subscriptions.filter(~pl.col("benefit").is_in(current)), on=["person", "benefit"], how="semi")
+    if waiting.height:
+        files["touched"] = tables.stage(plan.staging / "tables" / f"touched-{bite.name}.parquet", waiting.sort(list(TOUCHED)))
+    clock.lap("ledger")
+    return Delivered(bite, parts, files, count(held, result.records), clock.seconds)
+
+
+class Clock:
+    """Seconds by step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = perf_counter()
+
+    def lap(self, step: str) -> None:
+        """End a step."""
+        now = perf_counter()
+        self.seconds[step] = self.seconds.get(step, 0.0) + now - self._last
+        self._last = now
+
+
+def keep_consumed(files: dict[str, TableFile], verdict: Verdict, plan: Plan, bite: Bite) -> None:
+    """Leave out what came with drops on which a gate closed: they are not consumed."""
+    if not verdict.excluded:
+        return
+    for name, schema in (("facts", FACTS), ("quarantine", QUARANTINE)):
+        if name in files:
+            rows = tables.read([files[name]], schema, bite.first, bite.last)
+            rows = rows.filter(~ordinal_of(pl.col("arrival")).is_in(list(verdict.excluded)))
+            files[name] = tables.stage(plan.staging / "tables" / f"{name}-{bite.name}-consumed.parquet", rows)
+
+
+def touch(bite: Bite, plan: Plan, subscriptions: pl.DataFrame, staged: Callable[[str], list[TableFile]]) -> pl.DataFrame:
+    """The (person, benefit) pairs that must be compared: left from earlier nights, changed tonight, or owed something (frames.TOUCHED)."""
+    pairs = subscriptions.select("bucket", "person", "benefit").unique()
+    changed_persons = tables.read(staged("persons"), PERSONS, bite.first, bite.last).select("person").unique()
+    changes = [
+        tables.read(plan.files["touched"], TOUCHED, bite.first, bite.last).select("person", "benefit"),
+        tables.read(staged("facts"), FACTS, bite.first, bite.last).select("person", "benefit"),
+        tables.read(staged("quarantine"), QUARANTINE, bite.first, bite.last).select("person", pl.col("drop_benefit").alias("benefit")),
+        tables.read(staged("told"), TOLD, bite.first, bite.last).select("person", "benefit"),
+        pairs.join(changed_persons, on="person", how="semi").select("person", "benefit"),
+        subscriptions.filter(pl.col("initial_due") | pl.col("heal_due")).select("person", "benefit"),
+    ]
+    return pairs.join(pl.concat(changes).unique(), on=["person", "benefit"], how="semi").select(list(TOUCHED))
+
+
+def encode(records: pl.DataFrame, bite: Bite, plan: Plan) -> tuple[Part, ...]:
+    """Each partner's records as Avro blocks, none crossing a bucket."""
+    parts = []
+    for (partner,), own in records.partition_by("partner", as_dict=True, maintain_order=True).items():
+        marker = outbox.marker(plan.run, str(partner))
+        path = plan.staging / "parts" / str(partner) / f"{bite.name}.blocks"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        buckets, digest = [], hashlib.sha256()
+        with path.open("wb") as file:
+            for (bucket,), rows in own.partition_by("bucket", as_dict=True, maintain_order=True).items():
+                blocks = avro.encode(rows.select(list(DELIVERY_RECORD.frame)), DELIVERY_RECORD, marker)
+                file.write(blocks)
+                digest.update(blocks)
+                buckets.append((int(str(bucket)), rows.height, len(blocks)))
+        counted = own.group_by("benefit", "action").len().sort("benefit", "action")
+        totals = {(benefit, action): number for benefit, action, number in counted.iter_rows()}
+        parts.append(Part(str(partner), str(path), digest.hexdigest(), tuple(buckets), totals))
+    return tuple(parts)
+
+
+def stage_changes(bite: Bite, plan: Plan, before_state: pl.DataFrame, known: pl.DataFrame, files: dict[str, TableFile]) -> None:
+    """Stage the subscriptions that are other than last night, and those that are gone."""
+    after = pl.concat([known, before_state.join(known, on=SUBSCRIPTION_KEY, how="anti")])
+    before = standing_subscriptions(plan, bite)
+    changed = after.join(before.select(list(SUBSCRIPTIONS)), on=list(SUBSCRIPTIONS), how="anti", nulls_equal=True)
+    gone = before.join(after, on=SUBSCRIPTION_KEY, how="anti").select(list(SUBSCRIPTIONS))
+    night = pl.lit(plan.night, pl.Int32).alias("night")
+    rows = pl.concat([changed.with_columns(night, gone=pl.lit(False)), gone.with_columns(night, gone=pl.lit(True))])
+    if rows.height:
+        rows = rows.select(list(SUBSCRIPTION_ROWS)).sort("bucket", "person", "benefit", "partner")
+        files["subscriptions"] = tables.stage(plan.staging / "tables" / f"subscriptions-{bite.name}.parquet", rows)
+
+
+def count(held: pl.DataFrame, records: pl.DataFrame) -> dict[tuple[int, str, str], int]:
+    """Control totals of a bite, per bucket and benefit: facts and days of spans in, records and units out."""
+    days = (
+        pl.col("spans").list.eval((pl.element().struct.field("last") - pl.element().struct.field("first")).dt.total_days() + 1).list.sum()
+    )
+    counted = [
+        held.group_by("bucket", "benefit").agg(pl.len().alias("facts held"), days.sum().alias("span days held")),
+        records.group_by("bucket", "benefit").agg(pl.len().alias("records"), pl.col("units").sum().alias("units delivered")),
+    ]
+    return {
+        (bucket, benefit, measure): int(number)
+        for frame in counted
+        for bucket, benefit, measure, number in frame.unpivot(index=["bucket", "benefit"]).iter_rows()
+    }
+
+
+def put_together(partner: str, delivered: Sequence[Delivered], verdict: Verdict, plan: Plan) -> Delivery:
+    """Join a partner's parts to files and write its manifest, under staging."""
+    folder = plan.staging / "outbox" / partner
+    marker = outbox.marker(plan.run, partner)
+    parts = [part for each in sorted(delivered, key=lambda each: each.bite.first) for part in each.parts if part.partner == partner]
+    head = avro.header(DELIVERY_RECORD, marker)
+    files = list(outbox.join(folder, head, [(Path(part.path), part.buckets) for part in parts]))
+    totals: dict[str, Counter[str]] = {}
+    for part in parts:
+        for (benefit, action), number in part.totals.items():
+            totals.setdefault(benefit, Counter())[action] += number
+    receipts = write_receipts(folder, partner, verdict, marker)
+    entries = [*files, receipts] if receipts else files
+    last = plan.deliveries.get(partner)
+    withheld = withheld_for(partner, verdict, plan)
+    manifest = Manifest(
+        partner=partner,
+        sequence=plan.sequences[partner],
+        previous=Previous(sequence=last.sequence, digest=last.digest) if last else None,
+        business_date=plan.business_date,
+        previous_business_date=last.date if last else None,
+        run=plan.run,
+        inputs=inputs_of(partner, verdict, plan),
+        files=tuple(entries),
+        totals={benefit: dict(sorted(actions.items())) for benefit, actions in sorted(totals.items())},
+        withheld=withheld,
+        refreshes=refreshes_of(partner),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    durable.write_file(folder / "manifest.json", manifest.to_json())
+    return Delivery(
+        partner,
+        manifest.sequence,
+        manifest.digest(),
+        str(folder),
+        sum(file.rows for file in files),
+        receipts.rows if receipts else 0,
+        manifest.totals,
+        tuple(each.benefit for each in withheld),
+    )
+
+
+def refreshes_of(partner: str) -> tuple[RefreshSlice, ...]:
+    """The refreshes that were worked on tonight."""
+    return ()
+
+
+def write_receipts(folder: Path, partner: str, verdict: Verdict, marker: bytes) -> FileEntry | None:
+    """receipts.avro, if the partner sent lines: by bucket, then in the order of the lines."""
+    own = [
+        pl.read_parquet(intake.receipts.path).filter(pl.col("partner") == partner)
+        for intake in sorted(verdict.intakes, key=lambda intake: intake.bite.first)
+        if intake.receipts
+    ]
+    if not sum(frame.height for frame in own):
+        return None
+    blocks = (avro.encode(frame.select(list(RECEIPT.frame)).cast(RECEIPT.frame), RECEIPT, marker) for frame in own)
+    return outbox.write(folder / "receipts.avro", avro.header(RECEIPT, marker), blocks, sum(frame.height for frame in own))
+
+
+def withheld_for(partner: str, verdict: Verdict, plan: Plan) -> tuple[Withheld, ...]:
+    """R4, R5: the withheld benefits of the partner's active subscriptions, and PERSONS."""
+    subscribed: set[str] = set()
+    for intake in verdict.intakes:
+        assert intake.subscriptions is not None
+        rows = pl.scan_parquet(intake.subscriptions.path).filter(pl.col("partner") == partner).select(pl.col("benefit").unique())
+        subscribed |= set(rows.collect()["benefit"])
+    named = [chain for chain in plan.conf.chains if chain in verdict.withheld and (chain in subscribed or chain == PERSONS_CHAIN)]
+    return tuple(
+        Withheld(
+            benefit=chain,
+            code=verdict.withheld[chain].code,
+            text=verdict.withheld[chain].text,
+            since=verdict.states[chain].since or plan.business_date,
+        )
+        for chain in named
+    )
+
+
+def inputs_of(partner: str, verdict: Verdict, plan: Plan) -> tuple[Input, ...]:
+    """The drops consumed tonight for persons, for what the partner is permitted, and its own orders (contract, section 4)."""
+    permitted = plan.conf.partners[partner].permitted | {PERSONS_CHAIN}
+    drops = [plan.by_ordinal(c.ordinal) for chain, made in verdict.cuts.items() if chain in permitted for c in made.consumed]
+    drops += [drop for drop in map(plan.by_ordinal, verdict.orders) if drop.partner == partner]
+    return tuple(Input(drop=drop.name, sha256=drop.sha256) for drop in sorted(drops, key=lambda drop: drop.name))

@@ -1,0 +1,38 @@
+"""What went wrong on a worker, brought back as the error that it was: runners give only its text."""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from schemas import errors
+from schemas.errors import LefiError
+from storage import durable
+
+Result = TypeVar("Result")
+FAILURE_FILE = "failure.json"
+
+
+def guarded(step: Callable[..., Result]) -> Callable[..., Result]:
+    """A step that leaves a note of its own errors and of the disk's under staging; its last argument is the plan."""
+
+    @functools.wraps(step)
+    def run(*arguments: Any) -> Result:
+        try:
+            return step(*arguments)
+        except (LefiError, OSError) as error:
+            name = type(error).__name__ if isinstance(error, LefiError) else "LefiError"
+            text = str(error) if isinstance(error, LefiError) else f"{step.__name__}: {error.strerror}: {error.filename or 'staging'}"
+            durable.try_write(arguments[-1].staging / FAILURE_FILE, durable.to_json({"error": name, "text": text}))
+            raise
+
+    return run
+
+
+def raise_noted(staging: Path) -> None:
+    """Raise the error that a worker noted, if one did."""
+    path = staging / FAILURE_FILE
+    if path.exists() and path.stat().st_size:
+        note = json.loads(path.read_text("utf-8"))
+        raise getattr(errors, note["error"], LefiError)(note["text"])

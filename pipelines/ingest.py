@@ -1,0 +1,256 @@
+"""From drops to pieces: verify each file once, link persons, cut everything by bucket (DESIGN 4, stage)."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from pipelines.plan import Plan
+from schemas.buckets import arrival_of, bucket_of
+from schemas.contracts import BY_DATASET, ORDER_LINE
+from schemas.errors import BrokenFileError
+from schemas.frames import FACTS, IDENTITIES, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS, TOLD
+from schemas.personnummer import valid
+from storage import avro, csv_orders, tables
+from storage.inbox import Drop, DropFile, check_file
+from storage.tables import TableFile
+from transforms.cut_chains import BROKEN_DROP, ChainState, Cut, Obstacle, cut, cut_gated, is_current
+from transforms.link_persons import ALIASES, acceptable, alias_frame, link_persons, with_person
+
+PIECE_ROWS = 262_144
+SUBSCRIPTION_KEY = ("partner", "person", "benefit")
+CHAIN_OF_PERSONS = "PERSONS"
+# A waiting order line. person: null when no valid number is given; line: unique in the night.
+LINES = pl.Schema(
+    {"bucket": pl.Int32(), "person": pl.String(), **ORDER_LINE.frame, "partner": pl.String(), "drop": pl.String(), "line": pl.Int64()}
+)
+WAITING_FACTS = pl.Schema({**FACTS, "drop_benefit": pl.String()})
+
+
+@dataclass(frozen=True)
+class FileTask:
+    """One file of a waiting drop. offset: rows of the drop's files before it."""
+
+    ordinal: int
+    file: DropFile
+    place: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What the persons chain must know of one of its files before anything is cut."""
+
+    ordinal: int
+    offset: int
+    rejected: int
+    links: tuple[tuple[str, str], ...]
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Linked:
+    """Who is who tonight. aliases: file of (number, person); moves: old key -> key; persons: what the persons chain consumed."""
+
+    aliases: str
+    moves: Mapping[str, str]
+    persons: Cut
+    moved: Mapping[str, tuple[TableFile, ...]]
+    new_aliases: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a file, sorted by bucket."""
+
+    ordinal: int
+    dataset: str
+    file: TableFile
+    rejected: int = 0
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which drops are judged tonight, as if no gate closed. cuts: by chain; pieces: by data set."""
+
+    cuts: Mapping[str, Cut]
+    orders: tuple[int, ...]
+    faults: Mapping[str, Obstacle]
+    pieces: Mapping[str, tuple[TableFile, ...]] = field(default_factory=dict)
+    linked: Linked | None = None
+
+
+def tasks(plan: Plan, dataset: str | None = None) -> Iterator[FileTask]:
+    """The files of the waiting drops whose heads are sound."""
+    for waiting in plan.waiting:
+        offset = 0
+        if waiting.drop.fault or dataset not in (None, waiting.drop.dataset):
+            continue
+        for place, file in enumerate(waiting.drop.files):
+            yield FileTask(waiting.ordinal, file, place, offset)
+            offset += file.rows
+
+
+def batches(drop: Drop, file: DropFile) -> Iterator[pl.DataFrame]:
+    """A file's records, in pieces. BrokenFileError names drop and file, and what is wrong."""
+    path = check_file(drop, file)
+    rows = 0
+    try:
+        if path.suffix == ".csv" and drop.dataset == "orders":
+            source: Iterable[pl.DataFrame] = [csv_orders.read(path)]
+        else:
+            source = avro.batches(path, BY_DATASET[drop.dataset], PIECE_ROWS)
+        for batch in source:
+            rows += batch.height
+            yield batch
+    except BrokenFileError as error:
+        raise BrokenFileError(f"R2: drop '{drop.name}': {file.name}: {error}") from error
+    if rows != file.rows:
+        raise BrokenFileError(f"R2: drop '{drop.name}': {file.name} has {rows} rows, _drop.json says {file.rows}")
+
+
+def examine(task: FileTask, plan: Plan) -> Examined:
+    """Verify a file of register records and pick out its links."""
+    links: list[tuple[str, str]] = []
+    rejected = 0
+    try:
+        for batch in batches(plan.by_ordinal(task.ordinal), task.file):
+            good = batch.filter(acceptable(batch))
+            rejected += batch.height - good.height
+            links += good.filter(pl.col("former_personnummer").is_not_null()).select("personnummer", "former_personnummer").rows()
+    except BrokenFileError as error:
+        return Examined(task.ordinal, task.offset, 0, (), str(error))
+    return Examined(task.ordinal, task.offset, rejected, tuple(links))
+
+
+def faults_of_heads(plan: Plan) -> dict[str, Obstacle]:
+    """Drops that are broken by their heads, or that an earlier attempt found an obstacle for."""
+    faults = {waiting.drop.name: Obstacle(BROKEN_DROP, waiting.drop.fault) for waiting in plan.waiting if waiting.drop.fault}
+    return faults | {name: Obstacle(code, text) for name, (code, text) in plan.overruled.items()}
+
+
+def link(_: object, examined: Sequence[Examined], plan: Plan) -> Linked:
+    """Consume the persons chain and say who is who (R11); move what the store holds under a key that ceased."""
+    faults = faults_of_heads(plan)
+    for seen in examined:
+        if seen.fault:
+            faults.setdefault(plan.by_ordinal(seen.ordinal).name, Obstacle(BROKEN_DROP, seen.fault))
+    off = CHAIN_OF_PERSONS in plan.conf.off
+    state = plan.states.get(CHAIN_OF_PERSONS, ChainState())
+    rejected: Counter[str] = Counter()
+    for seen in examined:
+        rejected[plan.by_ordinal(seen.ordinal).name] += seen.rejected
+    consumed = cut_gated(state, [] if off else plan.of_chain(CHAIN_OF_PERSONS), faults, rejected, plan.accepted)
+    chosen = {candidate.ordinal for candidate in consumed.consumed}
+    in_order = sorted((seen for seen in examined if seen.ordinal in chosen), key=lambda seen: (seen.ordinal, seen.offset))
+    links = pl.DataFrame(
+        [pair for seen in in_order for pair in seen.links],
+        schema={"personnummer": pl.String(), "former_personnummer": pl.String()},
+        orient="row",
+    )
+    known = tables.newest(tables.read(plan.files["identities"], IDENTITIES), ["number"])
+    linked = link_persons(dict(known.select("number", "person").iter_rows()), links)
+    aliases = plan.staging / "identities" / "aliases.parquet"
+    frame = alias_frame(linked.aliases)
+    tables.stage(aliases, frame)
+    changed = frame.join(known.select("number", "person"), on=["number", "person"], how="anti")
+    moved = move(plan, linked.moves)
+    if changed.height:
+        staged = tables.stage(
+            plan.staging / "tables" / "identities.parquet", changed.with_columns(pl.lit(plan.night, pl.Int32).alias("night"))
+        )
+        moved = {**moved, "identities": (staged,)}
+    return Linked(str(aliases), linked.moves, consumed, moved, changed.height)
+
+
+def move(plan: Plan, moves: Mapping[str, str]) -> dict[str, tuple[TableFile, ...]]:
+    """Rows of keys that ceased, under the key and in the bucket that took over."""
+    if not moves:
+        return {}
+    keys = pl.DataFrame({"person": list(moves), "stays": list(moves.values())})
+    moved = {}
+    for name, schema in (
+        ("facts", FACTS),
+        ("persons", PERSONS),
+        ("told", TOLD),
+        ("quarantine", QUARANTINE),
+        ("subscriptions", SUBSCRIPTION_ROWS),
+    ):
+        rows = tables.read(plan.files[name], schema, 0, plan.buckets, keys["person"].sort())
+        if name == "subscriptions":
+            rows = tables.newest(rows, SUBSCRIPTION_KEY).filter(~pl.col("gone"))
+        if rows.height:
+            rows = rows.join(keys, on="person").with_columns(pl.col("stays").alias("person"))
+            rows = (
+                rows.with_columns(bucket_of(pl.col("person"), plan.buckets).alias("bucket")).select(list(schema)).sort("bucket", "person")
+            )
+            moved[name] = (tables.stage(plan.staging / "tables" / f"{name}-moved.parquet", rows),)
+    return moved
+
+
+def cut_file(task: FileTask, linked: Linked, plan: Plan) -> list[Piece]:
+    """Verify a file and cut it into pieces sorted by bucket; a broken file is one piece that says so."""
+    drop = plan.by_ordinal(task.ordinal)
+    aliases = pl.read_parquet(linked.aliases, schema=dict(ALIASES))
+    pieces: list[Piece] = []
+    row = task.offset
+    try:
+        for number, batch in enumerate(batches(drop, task.file)):
+            cut_rows, rejected = cut_batch(batch, drop, arrival_of(plan.night, task.ordinal) + row, aliases, plan)
+            path = plan.staging / "pieces" / f"{task.ordinal:05d}-{task.place:05d}-{number:05d}.parquet"
+            pieces.append(Piece(task.ordinal, drop.dataset, tables.stage(path, cut_rows), rejected))
+            row += batch.height
+    except BrokenFileError as error:
+        return [Piece(task.ordinal, drop.dataset, TableFile("", 0, 0, 0), fault=str(error))]
+    return pieces
+
+
+def cut_batch(batch: pl.DataFrame, drop: Drop, arrival: int, aliases: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, int]:
+    """Records with person, bucket and arrival, sorted by bucket; and how many register records were rejected (R11)."""
+    at = pl.int_range(pl.len(), dtype=pl.Int64) + arrival
+    rejected = 0
+    if drop.dataset == "orders":
+        text = pl.col("personnummer").replace({"": None})
+        batch = batch.with_columns(
+            text.alias("personnummer"), pl.lit(drop.partner).alias("partner"), pl.lit(drop.name).alias("drop"), at.alias("line")
+        )
+        schema, key = LINES, pl.coalesce("person", pl.lit(""))
+    else:
+        batch = batch.with_columns(at.alias("arrival"))
+        schema, key = (PERSONS, pl.col("person")) if drop.dataset == "persons" else (WAITING_FACTS, pl.col("person"))
+    if drop.dataset == "persons":
+        good = batch.filter(acceptable(batch))
+        batch, rejected = good, batch.height - good.height
+    if drop.dataset == "facts":
+        batch = batch.with_columns(pl.lit(drop.benefit).alias("drop_benefit"))
+    keyed = with_person(batch, aliases)
+    if drop.dataset == "orders":
+        keyed = keyed.with_columns(pl.when(valid(pl.col("personnummer"))).then("person").alias("person"))
+    keyed = keyed.with_columns(bucket_of(key, plan.buckets).alias("bucket"))
+    return keyed.select(list(schema)).sort("bucket", maintain_order=True), rejected
+
+
+def choose(_: object, pieces: Sequence[Piece], linked: Linked, plan: Plan) -> Choice:
+    """Cut every chain at its first broken drop or gap; the gates come when the rest is judged."""
+    faults = faults_of_heads(plan)
+    for waiting in plan.waiting:
+        if waiting.drop.name in {candidate.name for candidate in linked.persons.consumed}:
+            faults.pop(waiting.drop.name, None)
+    for piece in sorted(pieces, key=lambda piece: piece.ordinal):
+        if piece.fault:
+            faults.setdefault(plan.by_ordinal(piece.ordinal).name, Obstacle(BROKEN_DROP, piece.fault))
+    cuts = {CHAIN_OF_PERSONS: linked.persons}
+    for chain in plan.conf.benefits:
+        cuts[chain] = cut(plan.states.get(chain, ChainState()).last, plan.of_chain(chain), faults)
+    current = is_current(linked.persons, plan.states.get(CHAIN_OF_PERSONS, ChainState()), plan.business_date)
+    orders = tuple(
+        waiting.ordinal for waiting in plan.waiting if current and waiting.drop.dataset == "orders" and waiting.drop.name not in faults
+    )
+    taken = {candidate.ordinal for each in cuts.values() for candidate in each.consumed} | set(orders)
+    by_dataset: dict[str, list[TableFile]] = {"facts": [], "persons": [], "orders": []}
+    for piece in sorted(pieces, key=lambda piece: piece.file.path):
+        if piece.ordinal in taken and not piece.fault:
+            by_dataset[piece.dataset].append(piece.file)
+    return Choice(cuts, orders, faults, {name: tuple(files) for name, files in by_dataset.items()}, linked)

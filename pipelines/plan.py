@@ -1,0 +1,164 @@
+"""The plan of a night: everything that decides its outcome, pinned before anything is done (DESIGN 4)."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from schemas.config import Conf
+from schemas.errors import RefusedError
+from schemas.frames import CHAINS, DROPS, IN_STORE, TABLES
+from storage import tables
+from storage.inbox import Drop, Oddity, scan
+from storage.tables import TableFile
+from storage.workspace import Catalog, LastDelivery, Workspace
+from transforms.cut_chains import Candidate, ChainState, by_date, worth_reading
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A drop that the night looks at. ordinal: its place among them, by chain, date and name; orders last."""
+
+    drop: Drop
+    ordinal: int
+
+    @property
+    def candidate(self) -> Candidate:
+        """The drop as its chain sees it."""
+        return Candidate(self.drop.name, self.ordinal, self.drop.business_date, self.drop.previous, self.drop.rows)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A night that is to be. Everything a worker needs is in here or lies where it says.
+
+    overruled: drops found to have an obstacle in an earlier attempt of the same night, so that a sibling of the same date is tried.
+    """
+
+    root: str
+    business_date: date
+    night: int
+    run: str
+    buckets: int
+    conf: Conf
+    waiting: tuple[Waiting, ...]
+    states: Mapping[str, ChainState]
+    files: Mapping[str, tuple[TableFile, ...]]
+    deliveries: Mapping[str, LastDelivery]
+    notes: tuple[tuple[str, str, str], ...]  # (folder, state, reason) of what is left alone
+    overruled: Mapping[str, tuple[str, str]]
+    accepted: frozenset[str]  # drops that an operator accepted: no gate closes on them
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace that the night belongs to."""
+        return Workspace(Path(self.root))
+
+    @property
+    def staging(self) -> Path:
+        """Where the night is prepared."""
+        return self.workspace.staging / self.run
+
+    @cached_property
+    def units(self) -> dict[str, str]:
+        """Benefit -> unit."""
+        return {code: benefit.unit for code, benefit in self.conf.benefits.items()}
+
+    @cached_property
+    def sequences(self) -> dict[str, int]:
+        """Partner -> sequence of tonight's delivery."""
+        return {name: self.deliveries[name].sequence + 1 if name in self.deliveries else 1 for name in self.conf.partners}
+
+    def of_chain(self, chain: str) -> list[Candidate]:
+        """The drops that wait in a chain."""
+        return [waiting.candidate for waiting in self.waiting if waiting.drop.chain == chain]
+
+    def by_ordinal(self, ordinal: int) -> Drop:
+        """The drop with an ordinal."""
+        return self.waiting[ordinal].drop
+
+
+def table_folder(workspace: Workspace, name: str) -> Path:
+    """Where a table lies: the large ones in the bucket store, the others in the lake."""
+    return (workspace.store if name in IN_STORE else workspace.lake) / name
+
+
+def make_plan(workspace: Workspace, catalog: Catalog, conf: Conf, business_date: date, overruled: Mapping[str, tuple[str, str]]) -> Plan:
+    """Pin the inputs of a night. RefusedError when the lake is not of the catalog's night."""
+    files = {name: tables.files(table_folder(workspace, name)) for name in TABLES}
+    settled = tables.night_of(table_folder(workspace, "runs"))
+    if settled != catalog.night:
+        raise RefusedError(
+            f"lake/runs is of night {settled}, store/catalog.json of night {catalog.night}: the lake was restored or replaced"
+        )
+    states = read_states(files["chains"], catalog.night)
+    done = set(tables.read(files["drops"], DROPS)["drop"])
+    drops, notes = look_at_inbox(workspace, conf, states, done, business_date)
+    waiting = tuple(Waiting(drop, ordinal) for ordinal, drop in enumerate(drops))
+    pinned = {
+        "business_date": str(business_date),
+        "after": catalog.run,
+        "conf": conf.model_dump(mode="json") | {"off": sorted(conf.off)},
+        "drops": [[drop.name, drop.sha256] for drop in drops],
+        "buckets": catalog.buckets,
+    }
+    digest = hashlib.sha256(json.dumps(pinned, sort_keys=True).encode()).hexdigest()
+    return Plan(
+        root=str(workspace.root),
+        business_date=business_date,
+        night=catalog.night + 1,
+        run=f"{business_date}-{digest[:12]}",
+        buckets=catalog.buckets,
+        conf=conf,
+        waiting=waiting,
+        states=states,
+        files=files,
+        deliveries=catalog.deliveries,
+        notes=tuple(notes),
+        overruled=overruled,
+        accepted=frozenset(),
+    )
+
+
+def read_states(files: tuple[TableFile, ...], night: int) -> dict[str, ChainState]:
+    """Each chain after the last night."""
+    rows = tables.read(files, CHAINS).filter(pl.col("night") == night)
+    return {row["chain"]: ChainState(row["last"], row["since"], tuple(row["sizes"])) for row in rows.iter_rows(named=True)}
+
+
+def look_at_inbox(
+    workspace: Workspace, conf: Conf, states: Mapping[str, ChainState], done: set[str], business_date: date
+) -> tuple[list[Drop], list[tuple[str, str, str]]]:
+    """The drops that tonight looks at, in order, and notes on what is left alone (R1-R4)."""
+    chains: dict[str, list[Drop]] = {chain: [] for chain in conf.chains}
+    orders: list[Drop] = []
+    notes: list[tuple[str, str, str]] = []
+    for found in scan(workspace.inbox):
+        if isinstance(found, Oddity):
+            notes.append((found.name, found.state, found.reason))
+        elif found.name in done or found.business_date > business_date:
+            continue
+        elif found.dataset == "orders":
+            if found.partner in conf.partners:
+                orders.append(found)
+            else:
+                notes.append((found.name, "unknown", f"section 3: partner '{found.partner}' is not in conf/partners.yaml"))
+        elif found.chain in chains:
+            chains[found.chain].append(found)
+        else:
+            notes.append((found.name, "unknown", f"section 3: benefit '{found.benefit}' is not in conf/benefits.yaml"))
+    drops: list[Drop] = []
+    for chain, found_drops in chains.items():
+        last = states.get(chain, ChainState()).last
+        names = {drop.name: drop for drop in found_drops}
+        candidates = [Candidate(drop.name, 0, drop.business_date, drop.previous, drop.rows) for drop in found_drops]
+        fresh = {candidate.name for _, of_day in by_date(last, candidates) for candidate in of_day}
+        notes += [(drop.name, "old", f"R3: {chain} is consumed up to {last}") for drop in found_drops if drop.name not in fresh]
+        if chain not in conf.off:
+            drops += [names[candidate.name] for candidate in worth_reading(last, candidates)]
+    return [*drops, *sorted(orders, key=lambda drop: drop.name)], sorted(notes)

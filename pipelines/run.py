@@ -1,0 +1,158 @@
+"""A run: plan, stage, verify, commit, publish, settle (DESIGN 4). Before the commit nothing happened; after it the run will complete."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import apache_beam as beam
+
+from pipelines import engines
+from pipelines.failures import raise_noted
+from pipelines.nightly import night
+from pipelines.plan import Plan, make_plan, table_folder
+from pipelines.staged import STAGED_FILE, read_staged
+from schemas.errors import LefiError, RefusedError, VerificationError
+from schemas.frames import TABLES
+from schemas.manifest import Manifest
+from storage import durable, outbox, tables
+from storage.conf import read_conf
+from storage.failpoints import reach
+from storage.lock import only_writer
+from storage.tables import TableFile
+from storage.workspace import Catalog, LastDelivery, Workspace
+
+Say = Callable[[str], None]
+REPLACED = frozenset({"touched"})  # tables of which a night's rows are the whole
+
+
+def run_night(workspace: Workspace, business_date: date, runner: str, say: Say) -> Mapping[str, Any]:
+    """Run the night of a date; returns its report. A committed run is completed first; the night of a date that is done is not run again.
+
+    Raises UsageError for conf, RefusedError for a date before the last night or while another command runs, VerificationError when the run's
+    own totals do not add up.
+    """
+    engine = engines.options(runner)
+    with only_writer(workspace):
+        catalog = workspace.catalog()
+        for run in unfinished(workspace):
+            say(f"completing the committed run {run}")
+            complete(workspace, run, say)
+            catalog = workspace.catalog()
+        if catalog.business_date == business_date:
+            say(f"the night of {business_date} is done already")
+            return report_of(workspace, catalog.run)
+        if catalog.business_date and business_date < catalog.business_date:
+            raise RefusedError(f"--business-date {business_date} is before the last night, {catalog.business_date}: nights only go forward")
+        conf = read_conf(workspace.conf)
+        durable.remove(workspace.staging)
+        reach("plan")
+        overruled: dict[str, tuple[str, str]] = {}
+        while True:
+            plan = make_plan(workspace, catalog, conf, business_date, overruled)
+            say(f"plan: night {plan.night}, run {plan.run}, {len(plan.waiting)} drops")
+            staged = stage(plan, engine)
+            if "retry" not in staged:
+                break
+            overruled |= {name: (code, text) for name, (code, text) in staged["retry"].items()}
+        say("verify")
+        verify(workspace, staged)
+        commit(workspace, catalog, staged)
+        say("commit")
+        return complete(workspace, plan.run, say)
+
+
+def stage(plan: Plan, engine: engines.Engine) -> dict[str, Any]:
+    """Run the pipelines; everything is written under staging."""
+    durable.remove(plan.staging)
+    plan.staging.mkdir(parents=True)
+    try:
+        with beam.Pipeline(runner=engine.runner(), options=engine.options()) as pipeline:
+            night(pipeline, plan)
+    except RuntimeError:
+        raise_noted(plan.staging)
+        raise
+    reach("stage")
+    return read_staged(plan.staging / STAGED_FILE)
+
+
+def verify(workspace: Workspace, staged: Mapping[str, Any]) -> None:
+    """Read back what was staged for the outbox: digests, sizes and rows as the manifests say."""
+    for partner, delivery in staged["deliveries"].items():
+        folder = workspace.root / delivery["folder"]
+        manifest = Manifest.from_json((folder / "manifest.json").read_bytes())
+        if manifest.digest() != delivery["digest"]:
+            raise VerificationError(f"verify: {partner}: manifest.json has another digest than was staged")
+        for entry in manifest.files:
+            with (folder / entry.name).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:
+                    raise VerificationError(f"verify: {partner}: {entry.name} has another digest than its manifest says")
+    reach("verify")
+
+
+def commit(workspace: Workspace, catalog: Catalog, staged: Mapping[str, Any]) -> None:
+    """Put the one file that makes the run happen."""
+    deliveries = dict(catalog.deliveries) | {
+        partner: LastDelivery(delivery["sequence"], delivery["digest"], staged["business_date"])
+        for partner, delivery in staged["deliveries"].items()
+    }
+    after = replace(
+        catalog,
+        night=staged["night"],
+        run=staged["run"],
+        business_date=date.fromisoformat(staged["business_date"]),
+        deliveries=deliveries,
+    )
+    document = dict(staged) | {"catalog": after.to_json()}
+    durable.sync_tree(workspace.staging / staged["run"])
+    reach("commit.before")
+    if not durable.put_if_absent(workspace.runs / staged["run"] / "commit.json", durable.to_json(document)):
+        raise LefiError(f"runs/{staged['run']}/commit.json is there already: another command has committed the same run")
+    reach("commit.after")
+
+
+def unfinished(workspace: Workspace) -> list[str]:
+    """Runs that are committed and not settled, in order."""
+    committed = sorted(workspace.runs.glob("*/commit.json"))
+    return [path.parent.name for path in committed if not (path.parent / "report.json").exists()]
+
+
+def complete(workspace: Workspace, run: str, say: Say) -> Mapping[str, Any]:
+    """Publish and settle a committed run; every step finds what an earlier attempt did. Returns the report."""
+    document = json.loads((workspace.runs / run / "commit.json").read_text("utf-8"))
+    for partner, delivery in document["deliveries"].items():
+        reach("publish")
+        durable.move(workspace.root / delivery["folder"], workspace.outbox / partner / outbox.folder_name(delivery["sequence"]))
+    say(f"published {len(document['deliveries'])} deliveries")
+    for name, schema in TABLES.items():
+        files = [TableFile(**file | {"path": str(workspace.root / file["path"])}) for file in document["tables"].get(name, ())]
+        if files or name in REPLACED:
+            reach(f"settle.{name}.before")
+            tables.append(table_folder(workspace, name), files, schema, document["night"], replace=name in REPLACED)
+            reach(f"settle.{name}.after")
+    workspace.write_catalog(Catalog.from_json(document["catalog"]))
+    reach("settle.catalog")
+    report = report_from(document)
+    durable.write_file(workspace.runs / run / "report.json", durable.to_json(report))
+    reach("settle.report")
+    durable.remove(workspace.staging / run)
+    say("settled")
+    return report
+
+
+def report_from(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the report of a run says: the commit without what was only needed to carry it out."""
+    kept = ("run", "night", "business_date", "deliveries", "withheld", "drops", "rejected", "seconds", "totals")
+    report = {name: document[name] for name in kept}
+    report["deliveries"] = {
+        partner: {name: value for name, value in delivery.items() if name != "folder"}
+        for partner, delivery in document["deliveries"].items()
+    }
+    return report
+
+
+def report_of(workspace: Workspace, run: str) -> Mapping[str, Any]:
+    """The report of a settled run."""
+    return dict(json.loads((workspace.runs / run / "report.json").read_text("utf-8")))

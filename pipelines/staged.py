@@ -1,0 +1,197 @@
+"""A staged night: everything that is to happen, in one document that the commit makes true (DESIGN 4, verify and commit)."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.deliver import Delivered, Delivery, Verdict
+from pipelines.plan import Plan
+from schemas.errors import VerificationError
+from schemas.frames import CHAINS, DROPS, RUNS, TOTALS
+from storage import durable, tables
+from storage.tables import TableFile
+from transforms.cut_chains import Obstacle
+
+STAGED_FILE = "staged.json"
+
+
+def write_staged(_: object, delivered: Sequence[Delivered], deliveries: Sequence[Delivery], verdict: Verdict, plan: Plan) -> str:
+    """Verify the control totals, stage the small tables, write the document. Returns its path."""
+    if verdict.retry:
+        document: dict[str, Any] = {"retry": verdict.retry}
+    else:
+        verify(delivered, deliveries, verdict, plan)
+        document = describe(delivered, deliveries, verdict, plan)
+    path = plan.staging / STAGED_FILE
+    durable.write_file(path, durable.to_json(document))
+    return str(path)
+
+
+def verify(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], verdict: Verdict, plan: Plan) -> None:
+    """Control totals: nothing that went in is missing on the way out. VerificationError names what is."""
+    check_buckets("take", [(i.bite.first, i.bite.last) for i in verdict.intakes], plan)
+    check_buckets("deliver", [(d.bite.first, d.bite.last) for d in delivered], plan)
+    for made in verdict.choice.cuts.values():
+        for candidate in made.consumed:
+            if plan.by_ordinal(candidate.ordinal).dataset != "facts":
+                continue
+            judged = sum(
+                count for intake in verdict.intakes for (ordinal, _), count in intake.counted.items() if ordinal == candidate.ordinal
+            )
+            if judged != candidate.rows:
+                raise VerificationError(f"control totals: drop '{candidate.name}' has {candidate.rows} rows, {judged} were judged")
+    lines = sum(plan.by_ordinal(ordinal).rows for ordinal in verdict.orders)
+    receipts = sum(delivery.receipts for delivery in deliveries)
+    if lines != receipts:
+        raise VerificationError(f"control totals: {lines} order lines came in, {receipts} receipts go out (R13)")
+    stored = sum(
+        count
+        for intake in verdict.intakes
+        for (ordinal, code), count in intake.counted.items()
+        if code == "NEW" and ordinal not in verdict.excluded
+    )
+    kept = sum(d.files["facts"].rows for d in delivered if "facts" in d.files)
+    if stored != kept:
+        raise VerificationError(f"control totals: {stored} facts are new, {kept} are staged for the store")
+    told = sum(delivery.records for delivery in deliveries)
+    counted = sum(number for d in delivered for (_, _, measure), number in d.totals.items() if measure == "records")
+    if told != counted:
+        raise VerificationError(f"control totals: {counted} records were made, {told} are in the deliveries")
+    missing = set(plan.conf.partners) - {delivery.partner for delivery in deliveries}
+    if missing:
+        raise VerificationError(
+            f"control totals: no delivery for {', '.join(sorted(missing))} (section 6: every partner gets one every night)"
+        )
+
+
+def check_buckets(step: str, ranges: Sequence[tuple[int, int]], plan: Plan) -> None:
+    """Every bucket went through a step exactly once."""
+    seen = Counter(bucket for first, last in ranges for bucket in range(first, last + 1))
+    lost = [bucket for bucket in range(plan.buckets) if seen[bucket] != 1]
+    if lost:
+        raise VerificationError(f"control totals: step '{step}' did not see each bucket once: {lost[:5]} of {plan.buckets}")
+
+
+def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], verdict: Verdict, plan: Plan) -> dict[str, Any]:
+    """What is to happen when the run commits, and what its report says. Paths are relative to the workspace."""
+    assert verdict.choice.linked is not None
+    staged: dict[str, list[TableFile]] = {
+        name: list(files) for name, files in verdict.choice.linked.moved.items() if name != "subscriptions"
+    }
+    for each in sorted(delivered, key=lambda each: each.bite.first):
+        for name, file in each.files.items():
+            staged.setdefault(name, []).append(file)
+    records = sum(delivery.records for delivery in deliveries)
+    totals: Counter[tuple[int, str, str]] = Counter()
+    for each in delivered:
+        totals.update(each.totals)
+    small = {
+        "drops": pl.DataFrame(consumed_rows(verdict, plan), schema=DROPS, orient="row"),
+        "chains": pl.DataFrame(chain_rows(verdict, plan), schema=CHAINS, orient="row"),
+        "runs": pl.DataFrame([(plan.night, plan.run, plan.business_date, records)], schema=RUNS, orient="row"),
+        "totals": pl.DataFrame([(plan.night, *key, number) for key, number in sorted(totals.items())], schema=TOTALS, orient="row"),
+    }
+    for name, frame in small.items():
+        staged[name] = [tables.stage(plan.staging / "tables" / f"{name}.parquet", frame)]
+    root = Path(plan.root)
+    return {
+        "run": plan.run,
+        "night": plan.night,
+        "business_date": str(plan.business_date),
+        "deliveries": {
+            d.partner: {
+                "sequence": d.sequence,
+                "digest": d.digest,
+                "folder": str(Path(d.folder).relative_to(root)),
+                "records": d.records,
+                "receipts": d.receipts,
+                "totals": d.totals,
+                "withheld": list(d.withheld),
+            }
+            for d in sorted(deliveries, key=lambda d: d.partner)
+        },
+        "tables": {
+            name: [file.to_json() | {"path": str(Path(file.path).relative_to(root))} for file in files]
+            for name, files in sorted(staged.items())
+        },
+        "withheld": [
+            {"benefit": chain, "code": reason.code, "text": reason.text, "since": str(verdict.states[chain].since)}
+            for chain, reason in verdict.withheld.items()
+        ],
+        "drops": drop_states(verdict, plan),
+        "rejected": rejected(verdict, plan),
+        "seconds": seconds(delivered),
+        "totals": {
+            measure: sum(number for (_, _, what), number in totals.items() if what == measure)
+            for measure in ("facts held", "span days held", "records", "units delivered")
+        },
+    }
+
+
+def seconds(delivered: Sequence[Delivered]) -> dict[str, float]:
+    """Seconds by step of compare-and-deliver, over all bites."""
+    total: Counter[str] = Counter()
+    for each in delivered:
+        total.update(each.seconds)
+    return {step: round(time, 3) for step, time in total.items()}
+
+
+def consumed_rows(verdict: Verdict, plan: Plan) -> list[tuple[Any, ...]]:
+    """The rows of frames.DROPS."""
+    ordinals = sorted([c.ordinal for made in verdict.cuts.values() for c in made.consumed] + list(verdict.orders))
+    drops = [(ordinal, plan.by_ordinal(ordinal)) for ordinal in ordinals]
+    return [(d.name, d.sha256, d.dataset, d.benefit, d.partner, d.business_date, d.rows, plan.night, ordinal) for ordinal, d in drops]
+
+
+def chain_rows(verdict: Verdict, plan: Plan) -> list[tuple[Any, ...]]:
+    """The rows of frames.CHAINS."""
+    none = Obstacle("", "")
+    return [
+        (
+            chain,
+            plan.night,
+            state.last,
+            state.since,
+            verdict.withheld.get(chain, none).code or None,
+            verdict.withheld.get(chain, none).text or None,
+            list(state.sizes),
+        )
+        for chain, state in verdict.states.items()
+    ]
+
+
+def drop_states(verdict: Verdict, plan: Plan) -> list[dict[str, str]]:
+    """What became of each drop that tonight looked at, and of what was left alone."""
+    consumed = {c.ordinal for made in verdict.cuts.values() for c in made.consumed} | set(verdict.orders)
+    faults = verdict.choice.faults
+    states = []
+    for waiting in plan.waiting:
+        drop = waiting.drop
+        if waiting.ordinal in consumed:
+            state, code, text = "consumed", "", ""
+        elif drop.name in faults:
+            state, code, text = "broken", faults[drop.name].code, faults[drop.name].text
+        else:
+            reason = verdict.withheld.get(drop.chain or "PERSONS")
+            state, code, text = "waiting", reason.code if reason else "", reason.text if reason else ""
+        states.append({"drop": drop.name, "state": state, "code": code, "text": text})
+    return states + [{"drop": name, "state": state, "code": "", "text": text} for name, state, text in plan.notes]
+
+
+def rejected(verdict: Verdict, plan: Plan) -> dict[str, dict[str, int]]:
+    """Rejected records by drop and code."""
+    counts: dict[str, Counter[str]] = {}
+    for intake in verdict.intakes:
+        for (ordinal, code), number in intake.counted.items():
+            if code not in ("NEW", "SAME") and ordinal not in verdict.excluded:
+                counts.setdefault(plan.by_ordinal(ordinal).name, Counter())[code] += number
+    return {name: dict(sorted(codes.items())) for name, codes in sorted(counts.items())}
+
+
+def read_staged(path: Path) -> dict[str, Any]:
+    """The document of a staged night."""
+    return dict(json.loads(path.read_text("utf-8")))

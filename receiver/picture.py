@@ -1,0 +1,113 @@
+"""The partner's picture: a DuckDB file that holds what R50 makes of the deliveries received so far."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from schemas.contracts import DELIVERY_RECORD, RECEIPT
+from schemas.errors import RefusedError, UsageError
+
+FILE_NAME = "picture.duckdb"
+SPENT = frozenset({"action", "trigger", "former_personnummer", "supersedes"})  # they say what to do with a record, not what it is
+
+# The current picture. sequence, record_no: the record that put the fact here.
+FACTS = pl.Schema([("sequence", pl.Int64), *((name, dtype) for name, dtype in DELIVERY_RECORD.frame.items() if name not in SPENT)])
+
+# Every group that was told of. complete: false from a DEVIATION until a snapshot; then code and text say why, sequence since when.
+GROUPS = pl.Schema(
+    {
+        "personnummer": pl.String,
+        "benefit": pl.String,
+        "complete": pl.Boolean,
+        "code": pl.String,
+        "text": pl.String,
+        "sequence": pl.Int64,
+    }
+)
+RECEIPTS = pl.Schema([("sequence", pl.Int64), *RECEIPT.frame.items()])
+REFRESHES = pl.Schema({"sequence": pl.Int64, "order_id": pl.String, "line_no": pl.Int32, "slice": pl.Int32, "of": pl.Int32})
+TABLES = {"facts": FACTS, "groups": GROUPS, "receipts": RECEIPTS, "refreshes": REFRESHES}
+DELIVERIES = """CREATE TABLE IF NOT EXISTS deliveries (
+    partner VARCHAR, sequence BIGINT PRIMARY KEY, digest VARCHAR, business_date DATE, run VARCHAR,
+    records BIGINT, receipts BIGINT, withheld JSON
+)"""
+SCALARS = {pl.String: "VARCHAR", pl.Enum: "VARCHAR", pl.Int32: "INTEGER", pl.Int64: "BIGINT", pl.Boolean: "BOOLEAN", pl.Date: "DATE"}
+
+
+def sql_type(dtype: Any) -> str:
+    """The DuckDB type of a Polars one; enums become texts."""
+    if isinstance(dtype, pl.List):
+        return f"{sql_type(dtype.inner)}[]"
+    if isinstance(dtype, pl.Struct):
+        return f"STRUCT({columns({field.name: field.dtype for field in dtype.fields})})"
+    if isinstance(dtype, pl.Decimal):
+        return f"DECIMAL({dtype.precision}, {dtype.scale})"
+    return SCALARS[dtype.base_type()]
+
+
+def columns(schema: Mapping[str, Any]) -> str:
+    """Names and types, as in a CREATE TABLE or a STRUCT."""
+    return ", ".join(f'"{name}" {sql_type(dtype)}' for name, dtype in schema.items())
+
+
+def state_file(state: Path) -> Path:
+    """The DuckDB file that STATE means: itself, or picture.duckdb in it when it is a folder."""
+    return state / FILE_NAME if state.is_dir() else state
+
+
+@contextmanager
+def opened(state: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the picture for one writer, making its tables when it is new.
+
+    Raises RefusedError while another process has it open, UsageError when the file is something else.
+    """
+    file = state_file(state)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with connected(file, read_only=False) as connection:
+        create_tables(connection)
+        yield connection
+
+
+def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables of a picture that are not there yet."""
+    for table, schema in TABLES.items():
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns(schema)})")
+    connection.execute(DELIVERIES)
+
+
+@contextmanager
+def connected(file: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB file; the same errors as `opened`."""
+    try:
+        connection = duckdb.connect(str(file), read_only=read_only)
+    except duckdb.IOException as error:
+        if "lock" in str(error):
+            raise RefusedError(f"{file} is in use by another process: receive again when that has ended") from error
+        raise UsageError(f"{file} is not a picture that `lefi receive` made, or cannot be opened") from error
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Keep all that is done inside, or, after an error or a kill, nothing of it."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def picture(state: Path) -> pl.DataFrame:
+    """The facts of the current picture: FACTS, ordered by personnummer, benefit, fact_id."""
+    with connected(state_file(state), read_only=True) as connection:
+        facts: pl.DataFrame = connection.sql("SELECT * FROM facts ORDER BY personnummer, benefit, fact_id").pl()
+    return facts.cast(FACTS)

@@ -1,0 +1,1 @@
+"""Contracts: Avro schemas, frames, the benefit catalogue, personnummer, errors, conf."""

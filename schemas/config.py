@@ -1,0 +1,98 @@
+"""What an operator configures (contract, section 1), as typed values. Reading the files is `storage.conf`'s job."""
+
+from datetime import date
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+UnitName = Literal["CALENDAR_DAY", "FIVE_DAY_WEEK", "WORKING_TIME", "MONTH", "EVENT"]
+DAY_UNITS = ("CALENDAR_DAY", "FIVE_DAY_WEEK", "WORKING_TIME")
+PERSONS = "PERSONS"
+
+
+class Strict(BaseModel):
+    """A part of conf: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Permission(Strict):
+    """What a partner may be told, for one purpose."""
+
+    purpose: str = Field(min_length=1)
+    benefits: tuple[str, ...]
+
+
+class Partner(Strict):
+    """A receiver of deliveries. refresh_persons_per_night: the throttle of its refreshes."""
+
+    name: str = ""
+    permissions: tuple[Permission, ...] = Field(min_length=1)
+    refresh_persons_per_night: int = Field(default=50_000, ge=1)
+
+    @property
+    def permitted(self) -> frozenset[str]:
+        """Benefits of any purpose."""
+        return frozenset(benefit for permission in self.permissions for benefit in permission.benefits)
+
+
+class Benefit(Strict):
+    """A benefit of the catalogue."""
+
+    name: str
+    unit: UnitName
+
+
+class Closure(Strict):
+    """A planned closure of feeding services; both dates included."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    benefits: tuple[str, ...]
+    first: date = Field(alias="from")
+    last: date = Field(alias="until")
+    text: str = ""
+
+    @model_validator(mode="after")
+    def in_order(self) -> "Closure":
+        """A closure ends on or after the day it begins."""
+        if self.last < self.first:
+            raise ValueError(f"until {self.last} is before from {self.first}")
+        return self
+
+
+class Partners(Strict):
+    """conf/partners.yaml."""
+
+    partners: dict[str, Partner]
+
+
+class Benefits(Strict):
+    """conf/benefits.yaml."""
+
+    benefits: dict[str, Benefit]
+
+
+class Closures(Strict):
+    """conf/closures.yaml."""
+
+    closures: tuple[Closure, ...] = ()
+    off: tuple[str, ...] = ()
+
+
+class Conf(Strict):
+    """All of conf, parsed and held against itself."""
+
+    partners: dict[str, Partner]
+    benefits: dict[str, Benefit]
+    closures: tuple[Closure, ...]
+    off: frozenset[str]
+
+    @property
+    def chains(self) -> tuple[str, ...]:
+        """What drops come in chains of: persons, then each benefit of the catalogue."""
+        return (PERSONS, *self.benefits)
+
+    def closed_text(self, chain: str, on: date) -> str | None:
+        """The text of the planned closure that covers a chain on a date; None when none does."""
+        return next((closure.text for closure in self.closures if chain in closure.benefits and closure.first <= on <= closure.last), None)

@@ -1,0 +1,29 @@
+"""What can go wrong, each with the exit code of the command line (contract, section 2). Texts name rule, value and place, never a personnummer."""
+
+
+class LefiError(Exception):
+    """An error that an operator can act on. `exit_code` is the command's."""
+
+    exit_code = 1
+
+
+class UsageError(LefiError):
+    """Wrong usage or configuration."""
+
+    exit_code = 2
+
+
+class RefusedError(LefiError):
+    """An argument or the workspace's state forbids it."""
+
+    exit_code = 3
+
+
+class VerificationError(LefiError):
+    """What was made, or received, does not add up."""
+
+    exit_code = 4
+
+
+class BrokenFileError(LefiError):
+    """A file cannot be taken as what it should be: damaged, lying about itself, or of a schema that is not accepted."""

@@ -1,0 +1,141 @@
+"""The frames inside: column names and types, written once. What comes in and goes out has its frame in `contracts`."""
+
+import polars as pl
+
+from schemas.contracts import BENEFIT_FACT, DELIVERY_RECORD, PERSON
+from schemas.errors import VerificationError
+
+KIND = BENEFIT_FACT.frame["kind"]
+UNIT = DELIVERY_RECORD.frame["unit"]
+ACTION = DELIVERY_RECORD.frame["action"]
+TRIGGER = DELIVERY_RECORD.frame["trigger"]
+WINDOWS = DELIVERY_RECORD.frame["windows"]
+
+# A fact as the store holds it. person: the person's key (the first number of the chain). arrival: see `arrival` below.
+FACTS = pl.Schema({"bucket": pl.Int32(), "person": pl.String(), **BENEFIT_FACT.frame, "arrival": pl.Int64()})
+
+# A register record as the store holds it.
+PERSONS = pl.Schema({"bucket": pl.Int32(), "person": pl.String(), **PERSON.frame, "arrival": pl.Int64()})
+
+# A subscription, and what its partner knows of the group as a whole (R12, R23, R37). One row per (partner, person, benefit).
+#   numbers: every personnummer under which something was told; protected: the flag told last, null before the first record;
+#   initial_due: the next delivery is an initial one; delivered: something was delivered; snapshot_night: what was told before it is void;
+#   deviation_number: the number under which a DEVIATION stands that no snapshot has ended, else null; heal_due: reconcile asked for it.
+SUBSCRIPTIONS = pl.Schema(
+    {
+        "bucket": pl.Int32(),
+        "partner": pl.String(),
+        "person": pl.String(),
+        "benefit": pl.String(),
+        "purpose": pl.String(),
+        "from_date": pl.Date(),
+        "end_date": pl.Date(),
+        "numbers": pl.List(pl.String()),
+        "protected": pl.Boolean(),
+        "initial_due": pl.Boolean(),
+        "delivered": pl.Boolean(),
+        "deviation_number": pl.String(),
+        "heal_due": pl.Boolean(),
+        "snapshot_night": pl.Int32(),
+    }
+)
+
+# The ledger: the last record that a partner got about a fact. Of one (partner, person, benefit, fact_id) the newest night holds.
+#   digest: 16 bytes over R22's content, null once the fact was annulled.
+TOLD = pl.Schema(
+    {
+        "bucket": pl.Int32(),
+        "partner": pl.String(),
+        "person": pl.String(),
+        "benefit": pl.String(),
+        "fact_id": pl.String(),
+        "night": pl.Int32(),
+        "digest": pl.Binary(),
+        "version": pl.Int32(),
+        "case_id": pl.String(),
+        "kind": KIND,
+        "sequence": pl.Int32(),
+        "record_no": pl.Int64(),
+    }
+)
+
+# (person, benefit) pairs that changed and that no night has compared yet.
+TOUCHED = pl.Schema({"bucket": pl.Int32(), "person": pl.String(), "benefit": pl.String()})
+
+
+def require(frame: pl.DataFrame, schema: pl.Schema, where: str) -> pl.DataFrame:
+    """Return the frame, or raise VerificationError naming the columns that are not as declared. `where`: the step."""
+    if frame.schema != schema:
+        odd = sorted(set(frame.schema.items()) ^ set(schema.items()), key=str)
+        raise VerificationError(f"{where}: the frame has other columns than declared, or another order: {odd}")
+    return frame
+
+
+# A subscription as the table has it: the newest night holds; gone: it has ended.
+SUBSCRIPTION_ROWS = pl.Schema({**SUBSCRIPTIONS, "night": pl.Int32(), "gone": pl.Boolean()})
+
+# A number that is not its person's key (R11).
+IDENTITIES = pl.Schema({"number": pl.String(), "person": pl.String(), "night": pl.Int32()})
+
+# A drop that was consumed. ordinal: its place among the drops of its night.
+DROPS = pl.Schema(
+    {
+        "drop": pl.String(),
+        "sha256": pl.String(),
+        "dataset": pl.String(),
+        "benefit": pl.String(),
+        "partner": pl.String(),
+        "business_date": pl.Date(),
+        "rows": pl.Int64(),
+        "night": pl.Int32(),
+        "ordinal": pl.Int32(),
+    }
+)
+
+# A chain after a night: what was consumed, why it is withheld and since when, the sizes of its last ten drops.
+CHAINS = pl.Schema(
+    {
+        "chain": pl.String(),
+        "night": pl.Int32(),
+        "last": pl.Date(),
+        "since": pl.Date(),
+        "code": pl.String(),
+        "text": pl.String(),
+        "sizes": pl.List(pl.Int64()),
+    }
+)
+
+# A night that was settled.
+RUNS = pl.Schema({"night": pl.Int32(), "run": pl.String(), "business_date": pl.Date(), "records": pl.Int64()})
+
+# What a run counted, per bucket, benefit and what was counted: facts and days in, records and days out.
+TOTALS = pl.Schema({"night": pl.Int32(), "bucket": pl.Int32(), "benefit": pl.String(), "measure": pl.String(), "count": pl.Int64()})
+
+# A rejected record and why (R35); of one arrival the newest night holds. drop_benefit: the benefit that it freezes (R36); released: it freezes no
+# longer, by an operator's decision or because its run was retracted.
+QUARANTINE = pl.Schema(
+    {
+        **FACTS,
+        "drop_benefit": pl.String(),
+        "drop": pl.String(),
+        "code": pl.String(),
+        "night": pl.Int32(),
+        "released": pl.Boolean(),
+        "release_reason": pl.String(),
+    }
+)
+
+TABLES = {
+    "facts": FACTS,
+    "persons": PERSONS,
+    "told": TOLD,
+    "touched": TOUCHED,
+    "quarantine": QUARANTINE,
+    "subscriptions": SUBSCRIPTION_ROWS,
+    "identities": IDENTITIES,
+    "drops": DROPS,
+    "chains": CHAINS,
+    "runs": RUNS,
+    "totals": TOTALS,
+}
+IN_STORE = frozenset({"facts", "persons", "told", "touched"})  # by bucket, in store/; the others are in lake/

@@ -1,0 +1,1 @@
+"""All reading and writing goes through here."""

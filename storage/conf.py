@@ -1,0 +1,81 @@
+"""Read the configuration: the packaged files, each replaced whole by a file of the same name in the workspace."""
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from schemas.config import PERSONS, Benefits, Closures, Conf, Partners, Strict
+from schemas.errors import UsageError
+
+Model = TypeVar("Model", bound=Strict)
+PARTNER_NAME = re.compile(r"[A-Za-z0-9ÅÄÖåäö][A-Za-z0-9ÅÄÖåäö._-]{0,63}")
+
+
+class Loader(yaml.SafeLoader):
+    """YAML in which `off` and `NO` are words and only true and false are truth values; a key that stands twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"{key!r} stands there twice, line {node.start_mark.line + 1}")
+        return super().construct_mapping(node, deep)
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), list("tf"))
+
+
+def packaged(name: str) -> str:
+    """The text of a packaged conf file, such as `benefits.yaml` or `rules/guarantee.yaml`."""
+    return (resources.files("lefi_conf") / name).read_text("utf-8")
+
+
+def read_part(folder: Path, name: str, model: type[Model]) -> Model:
+    """One conf file as its model. UsageError names the file, the key and what is wrong with it."""
+    path = folder / f"{name}.yaml"
+    if path.exists():
+        text = path.read_text("utf-8")
+    elif name == "partners":
+        raise UsageError(f"conf/partners.yaml is missing in {folder.parent}: say in it who the partners are and what each may be told")
+    else:
+        text = packaged(f"{name}.yaml")
+    try:
+        return model.model_validate(yaml.load(text, Loader) or {})
+    except yaml.YAMLError as error:
+        raise UsageError(f"conf/{name}.yaml is not YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(step) for step in first["loc"])
+        raise UsageError(f"conf/{name}.yaml: {place or 'the whole file'}: {first['msg']}") from error
+
+
+def read_conf(folder: Path) -> Conf:
+    """Read and check all of conf. UsageError when a part is wrong or names an unknown benefit."""
+    partners, benefits, closures = (
+        read_part(folder, n, m) for n, m in (("partners", Partners), ("benefits", Benefits), ("closures", Closures))
+    )
+    assert isinstance(partners, Partners)
+    assert isinstance(benefits, Benefits)
+    assert isinstance(closures, Closures)
+    known = benefits.benefits.keys()
+    for name, partner in partners.partners.items():
+        if not PARTNER_NAME.fullmatch(name):
+            raise UsageError(
+                f"conf/partners.yaml: partner '{name}': the name becomes a folder: letters, digits, '.', '_' and '-' only, at most 64"
+            )
+        for benefit in sorted(partner.permitted - known):
+            raise UsageError(f"conf/partners.yaml: partners.{name}.permissions: benefit '{benefit}' is not in conf/benefits.yaml")
+    for closure in closures.closures:
+        for chain in sorted(set(closure.benefits) - known - {PERSONS}):
+            raise UsageError(f"conf/closures.yaml: closures: '{chain}' is neither a benefit of conf/benefits.yaml nor {PERSONS}")
+    for benefit in sorted(set(closures.off) - known):
+        raise UsageError(f"conf/closures.yaml: off: '{benefit}' is not a benefit of conf/benefits.yaml")
+    return Conf(partners=partners.partners, benefits=benefits.benefits, closures=closures.closures, off=frozenset(closures.off))

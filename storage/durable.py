@@ -1,0 +1,93 @@
+"""Durable writes: what returned is on disk. Every file and folder that others rely on is made here."""
+
+import json
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+TEMPORARY = ".tmp"
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's bytes durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_temporary(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}{TEMPORARY}")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return temporary
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Replace a file as a whole: a reader sees the old bytes or the new ones, also after a crash."""
+    _write_temporary(path, data).replace(path)
+    sync_folder(path.parent)
+
+
+def try_write(path: Path, data: bytes) -> None:
+    """Write a file if the disk lets us: for notes that help, and that nothing depends on."""
+    with suppress(OSError):
+        path.write_bytes(data)
+
+
+def put_if_absent(path: Path, data: bytes) -> bool:
+    """Create a file as a whole unless it exists; False when it did. Of two writers one wins."""
+    temporary = _write_temporary(path, data)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink()
+    sync_folder(path.parent)
+    return True
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a finished file or folder to its place; a second call after a crash finds it done.
+
+    Raises FileNotFoundError when neither source nor target is there.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not source.exists() and target.exists():
+        return
+    source.rename(target)
+    sync_folder(target.parent)
+    sync_folder(source.parent)
+
+
+def sync_tree(folder: Path) -> None:
+    """Make all names below a folder durable; the files were synced when they were written."""
+    for path, _, _ in os.walk(folder):
+        sync_folder(Path(path))
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder and all in it, if it is there."""
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def to_json(value: Any) -> bytes:
+    """JSON for people and programs: sorted, indented, UTF-8, one newline at the end. Dates become ISO texts."""
+    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n").encode()

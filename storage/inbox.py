@@ -1,0 +1,152 @@
+"""What lies in the inbox: folders with a `_drop.json` (R1, R2). Nothing here is ever changed by us."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from schemas.errors import BrokenFileError
+
+HEAD = "_drop.json"
+Dataset = Literal["facts", "persons", "orders"]
+
+
+@dataclass(frozen=True)
+class DropFile:
+    """A file as `_drop.json` promises it."""
+
+    name: str
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A folder of the inbox by its `_drop.json`. fault: why it is broken by its head alone, or empty."""
+
+    name: str
+    folder: str
+    sha256: str
+    dataset: Dataset
+    business_date: date
+    benefit: str | None = None
+    partner: str | None = None
+    previous: date | None = None
+    files: tuple[DropFile, ...] = ()
+    fault: str = ""
+
+    @property
+    def rows(self) -> int:
+        """Rows of all files, as promised."""
+        return sum(file.rows for file in self.files)
+
+    @property
+    def chain(self) -> str | None:
+        """The chain that the drop belongs to (R3); None for orders."""
+        return "PERSONS" if self.dataset == "persons" else self.benefit if self.dataset == "facts" else None
+
+
+@dataclass(frozen=True)
+class Oddity:
+    """A folder that is no drop, and why; it is left alone and reported."""
+
+    name: str
+    state: Literal["pending", "unreadable"]
+    reason: str
+
+
+def scan(inbox: Path) -> Iterator[Drop | Oddity]:
+    """Every folder of the inbox, by name."""
+    for folder in sorted(inbox.iterdir()) if inbox.exists() else ():
+        if folder.is_dir() and not folder.name.startswith("."):
+            yield read_head(folder)
+
+
+def read_head(folder: Path) -> Drop | Oddity:
+    """A folder's head as a drop, or what keeps it from being one."""
+    path = folder / HEAD
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        return Oddity(folder.name, "pending", f"R1: no {HEAD} yet")
+    try:
+        head = json.loads(data)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return Oddity(folder.name, "pending", f"R1: {HEAD} is not JSON yet")
+    if not isinstance(head, dict):
+        return Oddity(folder.name, "unreadable", f"R2: {HEAD} is not an object")
+    return parse_head(folder, head, hashlib.sha256(data).hexdigest())
+
+
+def parse_head(folder: Path, head: Mapping[str, Any], digest: str) -> Drop | Oddity:
+    """R2: without the keys it is broken if chain and date can be read, else left alone."""
+    dataset, day = head.get("dataset"), iso_date(head.get("business_date"))
+    if dataset not in ("facts", "persons", "orders"):
+        return Oddity(folder.name, "unreadable", f"R2: {HEAD}: dataset {dataset!r} is not one of facts, persons, orders")
+    if day is None:
+        return Oddity(folder.name, "unreadable", f"R2: {HEAD}: business_date {head.get('business_date')!r} is not YYYY-MM-DD")
+    owner = {"facts": "benefit", "orders": "partner"}.get(dataset)
+    if owner and not isinstance(head.get(owner), str):
+        return Oddity(folder.name, "unreadable", f"R2: {HEAD}: {owner} is missing")
+    previous, fault = head.get("previous_business_date"), ""
+    if previous is not None and iso_date(previous) is None:
+        fault = f"R2: {HEAD}: previous_business_date {previous!r} is not YYYY-MM-DD"
+    try:
+        files = tuple(parse_file(entry) for entry in parse_files(head))
+    except BrokenFileError as error:
+        files, fault = (), fault or f"R2: {HEAD}: {error}"
+    benefit, partner = (head[key] if owner == key else None for key in ("benefit", "partner"))
+    return Drop(folder.name, str(folder), digest, dataset, day, benefit, partner, iso_date(previous), files, fault)
+
+
+def parse_files(head: Mapping[str, Any]) -> list[Any]:
+    """The list `files`, each name once."""
+    if not isinstance(head.get("source"), str):
+        raise BrokenFileError("source is missing")
+    files = head.get("files")
+    if not isinstance(files, list):
+        raise BrokenFileError("files is missing")
+    names = [entry.get("name") for entry in files if isinstance(entry, dict)]
+    for name in names:
+        if names.count(name) > 1:
+            raise BrokenFileError(f"files: {name} is named twice")
+    return files
+
+
+def parse_file(entry: Any) -> DropFile:
+    """One entry of `files`."""
+    if not isinstance(entry, dict):
+        raise BrokenFileError(f"files: {entry!r} is not an object")
+    name, rows, digest = entry.get("name"), entry.get("rows"), entry.get("sha256")
+    if not isinstance(name, str) or not name or "/" in name or "\\" in name or name in (".", "..", HEAD):
+        raise BrokenFileError(f"files: name {name!r} is not a plain file name")
+    if not isinstance(rows, int) or isinstance(rows, bool) or rows < 0:
+        raise BrokenFileError(f"files: {name}: rows {rows!r} is not a number of rows")
+    if not isinstance(digest, str):
+        raise BrokenFileError(f"files: {name}: sha256 is missing")
+    return DropFile(name, rows, digest)
+
+
+def iso_date(text: Any) -> date | None:
+    """A date written YYYY-MM-DD, else None."""
+    if not isinstance(text, str) or len(text) != 10 or text[4] != "-" or text[7] != "-":
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def check_file(drop: Drop, file: DropFile) -> Path:
+    """The path of a drop's file once its digest is found right. BrokenFileError otherwise."""
+    path = Path(drop.folder) / file.name
+    if not path.is_file():
+        raise BrokenFileError(f"R2: drop '{drop.name}': {file.name} is not there")
+    with path.open("rb") as data:
+        digest = hashlib.file_digest(data, "sha256").hexdigest()
+    if digest != file.sha256.lower():
+        raise BrokenFileError(f"R2: drop '{drop.name}': {file.name} has sha256 {digest[:12]}…, {HEAD} says {file.sha256[:12]}…")
+    return path

@@ -1,0 +1,125 @@
+"""State: Delta tables that are only appended to. Files are Parquet, sorted by bucket and person, so that a bucket is a range of rows in each.
+
+A worker writes a file under staging (`stage`), the settling of the run moves it in and commits it (`append`), marked with the night's number:
+a table that has seen the night is left alone, so settling again after a crash changes nothing. Of several rows with one key the newest night holds.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake.schema import Schema as DeltaSchema
+from deltalake.transaction import AddAction, RemoveAction
+
+from storage import durable
+
+APPLICATION = "lefi"
+ROW_GROUP_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A file of a table. path: absolute; first_bucket, last_bucket: what its rows lie between."""
+
+    path: str
+    rows: int
+    first_bucket: int
+    last_bucket: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in commit.json."""
+        return asdict(self)
+
+
+def stored(schema: pl.Schema) -> pl.Schema:
+    """The types on disk: enums are strings, times microseconds."""
+    return pl.Schema({name: on_disk(dtype) for name, dtype in schema.items()})
+
+
+def on_disk(dtype: pl.DataType) -> pl.DataType:
+    """The type on disk of a column's type."""
+    if isinstance(dtype, pl.Enum):
+        return pl.String()
+    return pl.Datetime("us", "UTC") if isinstance(dtype, pl.Datetime) else dtype
+
+
+def stage(path: Path, frame: pl.DataFrame) -> TableFile:
+    """Write a frame, sorted by bucket, as a file that `append` can take."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.cast(stored(frame.schema)).write_parquet(path, compression="lz4", row_group_size=ROW_GROUP_ROWS)
+    durable.sync_file(path)
+    first, last = (frame["bucket"][0], frame["bucket"][-1]) if frame.height and "bucket" in frame.columns else (0, 0)
+    return TableFile(str(path), frame.height, first, last)
+
+
+def files(folder: Path) -> tuple[TableFile, ...]:
+    """The live files of a table, oldest first; none when it does not exist yet."""
+    if not DeltaTable.is_deltatable(str(folder)):
+        return ()
+    added = pl.DataFrame(DeltaTable(str(folder)).get_add_actions(flatten=True)).sort("path")
+    names = ("min.bucket", "max.bucket") if "min.bucket" in added.columns else (None, None)
+    low, high = (added[name].to_list() if name else [0] * added.height for name in names)
+    return tuple(
+        TableFile(str(folder / path), rows, first, last)
+        for path, rows, first, last in zip(added["path"], added["num_records"], low, high, strict=True)
+    )
+
+
+def night_of(folder: Path) -> int:
+    """The last night that wrote to a table; 0 when none did."""
+    if not DeltaTable.is_deltatable(str(folder)):
+        return 0
+    return DeltaTable(str(folder)).transaction_version(APPLICATION) or 0
+
+
+def read(sources: Iterable[TableFile], schema: pl.Schema, first: int = 0, last: int = 0, persons: pl.Series | None = None) -> pl.DataFrame:
+    """The rows of buckets `first` to `last`, both included, as `schema`; only those of `persons`, if given."""
+    wanted = [file.path for file in sources if file.rows and file.first_bucket <= last and first <= file.last_bucket]
+    if not wanted:
+        return pl.DataFrame(schema=schema)
+    conditions = [pl.col("bucket").is_between(first, last)] if "bucket" in schema else []
+    if persons is not None:
+        conditions.append(pl.col("person").is_in(persons.implode()))
+    rows = pl.concat([pl.scan_parquet(path).select(list(schema)) for path in wanted])
+    return rows.filter(*conditions).cast(schema).collect() if conditions else rows.cast(schema).collect()
+
+
+def newest(frame: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+    """Of each key the row of the newest night."""
+    return frame.sort(*key, "night").unique(key, keep="last", maintain_order=True)
+
+
+def append(folder: Path, staged: Sequence[TableFile], schema: pl.Schema, night: int, *, replace: bool = False) -> None:
+    """Move staged files in and commit them for a night; done already: nothing happens. replace: they are all that the table then has."""
+    if night_of(folder) >= night:
+        return
+    actions: list[AddAction | RemoveAction] = []
+    for number, file in enumerate(staged):
+        name = f"night-{night:06d}-{number:04d}.parquet"
+        target = folder / name
+        durable.move(Path(file.path), target)
+        bounds = {"minValues": {"bucket": file.first_bucket}, "maxValues": {"bucket": file.last_bucket}} if "bucket" in schema else {}
+        state = target.stat()
+        stats = json.dumps({"numRecords": file.rows} | bounds)
+        actions.append(AddAction(name, state.st_size, {}, int(state.st_mtime * 1000), True, stats))
+    commit(folder, actions, schema, night, "overwrite" if replace else "append")
+
+
+def commit(folder: Path, actions: list[AddAction | RemoveAction], schema: pl.Schema, night: int, mode: str) -> None:
+    """One Delta commit that carries the night's number."""
+    properties = CommitProperties(app_transactions=[Transaction(APPLICATION, night)])
+    hooks = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+    if not DeltaTable.is_deltatable(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+        DeltaTable.create(str(folder), delta_schema(schema), mode="ignore")
+    table = DeltaTable(str(folder))
+    table.create_write_transaction(actions, mode, delta_schema(schema), commit_properties=properties, post_commithook_properties=hooks)
+
+
+def delta_schema(schema: pl.Schema) -> DeltaSchema:
+    """A frame's schema as Delta's."""
+    return DeltaSchema.from_arrow(pl.DataFrame(schema=stored(schema)).to_arrow(compat_level=pl.CompatLevel.oldest()).schema)

@@ -1,0 +1,105 @@
+"""A workspace: where things lie, and the catalog that says what is true in it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import RefusedError, UsageError
+from storage import durable
+
+FORMAT = 1
+FOLDERS = ("conf", "inbox", "outbox", "runs", "lake", "store", "staging")
+
+
+@dataclass(frozen=True)
+class LastDelivery:
+    """What a partner's next manifest must follow."""
+
+    sequence: int
+    digest: str
+    business_date: str
+
+    @property
+    def date(self) -> date:
+        """Its business date."""
+        return date.fromisoformat(self.business_date)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """What is true in the workspace since the last settled night. night: how many there were."""
+
+    buckets: int
+    night: int = 0
+    run: str = ""
+    business_date: date | None = None
+    deliveries: Mapping[str, LastDelivery] = field(default_factory=dict)
+    commands: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in store/catalog.json."""
+        return {"format": FORMAT} | asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Catalog":
+        """The opposite of `to_json`."""
+        day = value["business_date"]
+        return cls(
+            buckets=value["buckets"],
+            night=value["night"],
+            run=value["run"],
+            business_date=date.fromisoformat(day) if day else None,
+            deliveries={name: LastDelivery(**last) for name, last in value["deliveries"].items()},
+            commands=value["commands"],
+        )
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of contract section 1."""
+
+    root: Path
+
+    def __getattr__(self, name: str) -> Path:
+        """A folder of the workspace by its name."""
+        if name not in FOLDERS:
+            raise AttributeError(name)
+        return self.root / name
+
+    @property
+    def catalog_file(self) -> Path:
+        """The one file that says what is settled."""
+        return self.store / "catalog.json"
+
+    def catalog(self) -> Catalog:
+        """What is settled. UsageError when this is no workspace, RefusedError when a newer lefi made it."""
+        if not self.catalog_file.exists():
+            raise UsageError(f"{self.root} is not a workspace (it has no store/catalog.json): make one with `lefi init {self.root}`")
+        value = json.loads(self.catalog_file.read_text("utf-8"))
+        if value["format"] > FORMAT:
+            raise RefusedError(
+                f"store/catalog.json has format {value['format']}, this lefi knows up to {FORMAT}: the workspace belongs to a newer version"
+            )
+        return Catalog.from_json(value)
+
+    def write_catalog(self, catalog: Catalog) -> None:
+        """Say what is settled."""
+        durable.write_file(self.catalog_file, durable.to_json(catalog.to_json()))
+
+
+def init(root: Path, buckets: int) -> Workspace:
+    """Make a workspace. UsageError when `buckets` is no power of two; RefusedError when there is one with another number."""
+    if buckets < 1 or buckets & (buckets - 1) or buckets > 65_536:
+        raise UsageError(f"--buckets {buckets}: a power of two from 1 to 65536 is needed")
+    workspace = Workspace(root)
+    if workspace.catalog_file.exists():
+        if workspace.catalog().buckets != buckets:
+            raise RefusedError(f"{root} is a workspace with {workspace.catalog().buckets} buckets already")
+        return workspace
+    for name in FOLDERS:
+        (root / name).mkdir(parents=True, exist_ok=True)
+    workspace.write_catalog(Catalog(buckets))
+    return workspace

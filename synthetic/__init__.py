@@ -1,0 +1,1 @@
+"""Invents a population that a partner can test with."""

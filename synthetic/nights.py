@@ -1,0 +1,105 @@
+"""What happens in a night: half a percent of the persons are touched, and all that is said of them follows from what was said before."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from synthetic import certificates, months, spells
+from synthetic.cases import begin_cases
+from synthetic.catalogue import BENEFITS, CERTIFICATES, MONTHLY, SPELLS
+from synthetic.days import DAY_MS, month_of
+from synthetic.dice import Bools, Ints
+from synthetic.facts import draft, recorded_days
+from synthetic.people import PER_NIGHT, YEAR, People, per_night
+from synthetic.scenarios import Scenario
+from synthetic.sequels import sequels
+from synthetic.stock import holders, known, shares, stock
+
+TOUCHED = 0.005
+FOLLOWED_UP = 0.1
+ADULT = 18
+NEW_CASE = 0.3
+ALSO = 0.25
+FIRST_NEW_CASE = 100
+SOON_DAYS = 60
+Earlier = Mapping[str, Sequence[pl.DataFrame]]
+
+
+def turn(people: People, night: int) -> Ints:
+    """The adults whose turn it is in a night, in random order."""
+    count = max(1, round(people.size * TOUCHED) - sum(per_night(people.size, event) for event in PER_NIGHT))
+    adults = np.flatnonzero((people.start - people.born > ADULT * YEAR) & (people.died > people.start + night))
+    dealt = people.dice.at("turn", night).uniform("touched", adults)
+    first = np.argpartition(dealt, count)[:count] if count < len(adults) else np.arange(len(adults))
+    return adults[first[np.argsort(dealt[first], kind="stable")]]
+
+
+def touched(people: People, night: int) -> Ints:
+    """The persons of whom something is said in a night (1 is the one after the stock), ascending; a tenth were touched the night before."""
+    now = turn(people, night)
+    again = round(len(now) * FOLLOWED_UP) if night > 1 else 0
+    persons = np.unique(np.concatenate((now[: len(now) - again], turn(people, night - 1)[:again])))
+    return persons[people.alive(persons, people.start + night)]
+
+
+def plan(people: People, scenario: Scenario, persons: Ints, night: int) -> tuple[Bools, Bools]:
+    """Who gets a new case in which benefit, and for whom an existing case goes on: two arrays person x benefit."""
+    dice, place = people.dice.at("plan", night), np.arange(len(BENEFITS))
+    has = np.stack([holders(people, scenario, benefit, persons) for benefit in BENEFITS], axis=1)
+    likely = np.stack([shares(people, scenario, benefit, persons) for benefit in BENEFITS if benefit != CERTIFICATES], axis=1).cumsum(
+        axis=1
+    )
+    choice = (likely <= (dice.uniform("which", persons) * likely[:, -1])[:, None]).sum(axis=1)
+    anew = dice.chance("new", NEW_CASE, persons) | ~has.any(axis=1)
+    order = np.where(has, dice.uniform("order", persons[:, None], place), 2)
+    first = (order == order.min(axis=1)[:, None]) & ~anew[:, None]
+    return anew[:, None] & (place == choice[:, None]), has & (first | dice.chance("also", ALSO, persons[:, None], place))
+
+
+def night_facts(people: People, scenario: Scenario, night: int, earlier: Earlier) -> dict[str, pl.DataFrame]:
+    """What is said in a night, by benefit. earlier: what was said in the nights before. Frames of facts.DRAFT."""
+    persons = touched(people, night)
+    anew, onward = plan(people, scenario, persons, night)
+    return {
+        benefit: pl.concat(
+            [
+                new_cases(people, scenario, benefit, persons[anew[:, place]], night),
+                old_cases(people, scenario, benefit, persons[onward[:, place]], night, earlier.get(benefit, ())),
+            ]
+        )
+        for place, benefit in enumerate(BENEFITS)
+    }
+
+
+def new_cases(people: People, scenario: Scenario, benefit: str, persons: Ints, night: int) -> pl.DataFrame:
+    """Cases that began some weeks ago and are decided tonight, with what is paid at once. Frame of facts.DRAFT."""
+    if not len(persons):
+        return draft(persons)
+    dice, today = people.dice.at(benefit), people.start + night
+    case, now = np.full(len(persons), FIRST_NEW_CASE + night), np.full(len(persons), today)
+    began = today - dice.integers("weeks ago", 21, 60, persons, case)
+    if benefit in MONTHLY:
+        facts = months.first_versions(MONTHLY[benefit], people, (persons, case), month_of(began), int(month_of(today)), dice)
+        return tonight(facts, today)
+    cases = begin_cases(SPELLS[benefit], persons, case, began, now + 400, dice)
+    facts = spells.first_versions(cases, scenario, now)
+    return facts.filter(recorded_days(facts) == today)
+
+
+def old_cases(people: People, scenario: Scenario, benefit: str, persons: Ints, night: int, earlier: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """How existing cases go on tonight. Frame of facts.DRAFT."""
+    said = [frame.filter(pl.col("person").is_in(persons.tolist())) for frame in earlier]
+    if benefit != CERTIFICATES:
+        facts = pl.concat([stock(people, scenario, benefit, persons), *said])
+        return sequels(people, benefit, facts, night)
+    steps, today = certificates.steps(people, persons, people.dice.at(benefit)), people.start + night
+    done = pl.concat([known(people, steps), *said])
+    soon = steps.filter(recorded_days(steps) <= today + SOON_DAYS)
+    ahead = soon.join(done, on=["person", "case", "version"], how="anti").sort("person", "case", "version")
+    return tonight(ahead.unique("person", keep="first", maintain_order=True), today)
+
+
+def tonight(facts: pl.DataFrame, today: int) -> pl.DataFrame:
+    """The facts as if they had been recorded today, at the same hour."""
+    return facts.with_columns(recorded=today * DAY_MS + pl.col("recorded") % DAY_MS)

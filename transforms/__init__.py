@@ -1,0 +1,1 @@
+"""The rules: one verb per file, pure functions on frames."""

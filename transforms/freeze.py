@@ -1,0 +1,23 @@
+"""Which groups are frozen by a rejected record (R36)."""
+
+import polars as pl
+
+FROZEN = pl.Schema({"person": pl.String, "benefit": pl.String, "frozen": pl.String})
+
+
+def freeze(rejected: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
+    """(person, benefit, frozen): the code of the first rejected record that still freezes.
+
+    rejected: frames.QUARANTINE, the newest row of each arrival; held: frames.FACTS as `hold` gives them. A record freezes until a valid one of the
+    same fact holds with an equal or higher version (after a VERSION_CONFLICT: higher).
+    """
+    versions = held.select("person", pl.col("benefit").alias("drop_benefit"), "fact_id", pl.col("version").alias("held_version"))
+    cured = pl.col("held_version") >= pl.col("version") + (pl.col("code") == "VERSION_CONFLICT").cast(pl.Int32)
+    return (
+        rejected.filter(~pl.col("released"), pl.col("code") != "INVALID_PERSONNUMMER")
+        .join(versions, on=["person", "drop_benefit", "fact_id"], how="left")
+        .filter(~cured.fill_null(False) | (pl.col("fact_id") == ""))
+        .sort("arrival")
+        .group_by("person", pl.col("drop_benefit").alias("benefit"), maintain_order=True)
+        .agg(pl.first("code").alias("frozen"))
+    )
