@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from schemas.errors import LefiError, UsageError
+from storage.workspace import Workspace
 
 app = typer.Typer(
     help="lefi tells partners, every night, what has changed for the persons and benefits that they subscribe to.",
@@ -106,6 +107,72 @@ def generate(
     from jobs.generate import show
 
     finish(make(workspace, persons, nights, seed, start, scenario, say), as_json, show)
+
+
+@app.command()
+def refresh(
+    workspace: WorkspaceArgument,
+    partner: Annotated[str, typer.Option(help="Whose picture is to be sent again.")],
+    benefit: Annotated[str | None, typer.Option(help="This benefit only.")] = None,
+    person: Annotated[str | None, typer.Option(help="This person only; - reads the personnummer from stdin.")] = None,
+    born_from: Annotated[date | None, typer.Option(parser=a_date, metavar="YYYY-MM-DD", help="Born on this date or later.")] = None,
+    born_to: Annotated[date | None, typer.Option(parser=a_date, metavar="YYYY-MM-DD", help="Born on this date or earlier.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Queue a refresh of a partner's subscriptions; it is delivered in throttled slices from the next night on."""
+    from pipelines.decisions import refresh as queue
+
+    number = sys.stdin.readline().strip() if person == "-" else person
+    finish(
+        queue(Workspace(workspace), partner, benefit, number, born_from, born_to),
+        as_json,
+        lambda s: say(f"{s['order_id']}: {s['persons']} persons are queued; `lefi status` shows how far it is"),
+    )
+
+
+@app.command()
+def retract(
+    workspace: WorkspaceArgument,
+    source_run: Annotated[str, typer.Option(help="The source's run, as its facts name it.")],
+    reason: Annotated[str, typer.Option(help="Stands on every annulment.")],
+    as_json: Json = False,
+) -> None:
+    """Withdraw every fact of a source run, from the next night on."""
+    from pipelines.decisions import retract as withdraw
+
+    def show(summary: Mapping[str, Any]) -> None:
+        if summary["records"]:
+            say(f"{summary['records']} records of {summary['source_run']} count as never received from the next night on")
+        else:
+            say(f"nothing was ever received of {summary['source_run']}: nothing to do")
+
+    finish(withdraw(Workspace(workspace), source_run, reason), as_json, show)
+
+
+@app.command()
+def accept(
+    workspace: WorkspaceArgument,
+    drop: Annotated[str, typer.Argument(metavar="DROP", help="The folder's name in the inbox.")],
+    reason: Annotated[str, typer.Option(help="Why it is right as it is.")],
+    as_json: Json = False,
+) -> None:
+    """Let a drop through the gates (QUARANTINE_RATE, VOLUME), as it lies there now."""
+    from pipelines.decisions import accept as let_through
+
+    finish(let_through(Workspace(workspace), drop, reason), as_json, lambda s: say(f"{s['drop']} is accepted: the next night consumes it"))
+
+
+@app.command()
+def release(
+    workspace: WorkspaceArgument,
+    quarantine_id: Annotated[str, typer.Argument(metavar="QUARANTINE_ID", help="As `lefi status` shows it.")],
+    reason: Annotated[str, typer.Option(help="Why it may be passed over.")],
+    as_json: Json = False,
+) -> None:
+    """Say that a rejected record freezes nobody any more."""
+    from pipelines.decisions import release as let_go
+
+    finish(let_go(Workspace(workspace), quarantine_id, reason), as_json, lambda s: say(f"{s['id']} is released, from the next night on"))
 
 
 @app.command()

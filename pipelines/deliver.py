@@ -11,11 +11,11 @@ import polars as pl
 
 from pipelines.ingest import SUBSCRIPTION_KEY, Choice
 from pipelines.plan import Plan
-from pipelines.take import Bite, Intake, load, standing_subscriptions
+from pipelines.take import MEMBER_KEY, Bite, Intake, load, retractions, standing_subscriptions
 from schemas.buckets import ordinal_of
 from schemas.config import PERSONS as PERSONS_CHAIN
 from schemas.contracts import DELIVERY_RECORD, RECEIPT
-from schemas.frames import FACTS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TOLD, TOUCHED
+from schemas.frames import FACTS, MEMBERS, PERSONS, QUARANTINE, REFRESHES, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TOLD, TOUCHED
 from schemas.manifest import FileEntry, Input, Manifest, Previous, RefreshSlice, Withheld
 from storage import avro, durable, outbox, tables
 from storage.tables import TableFile
@@ -26,21 +26,40 @@ from transforms.digest import with_digest
 from transforms.freeze import freeze
 from transforms.hold import hold
 from transforms.name_persons import name_persons
+from transforms.queue_refreshes import QUEUE, choose_slice, settle_queue
+from transforms.retract import gone_reasons, without_retracted
+from transforms.take_orders import RECEIPTS, settle_receipts
 
 TOLD_KEY = ("partner", "person", "benefit", "fact_id")
+SLICE = pl.Schema({"bucket": pl.Int32(), "partner": pl.String(), "person": pl.String(), "benefit": pl.String()})
+
+
+@dataclass(frozen=True)
+class Refreshes:
+    """What is done about refreshes tonight. chosen: groups of tonight's slices; slices: by partner; matched: order lines that match a group."""
+
+    chosen: TableFile | None
+    slices: Mapping[str, tuple[RefreshSlice, ...]]
+    files: Mapping[str, TableFile]
+    matched: frozenset[int]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the night consumes and withholds. excluded: ordinals of drops that were judged and are not consumed; retry: a sibling must be judged."""
+    """What the night consumes and withholds.
+
+    excluded: ordinals of drops that were judged and are not consumed; retry: drops on which a gate closed, so that a sibling must be judged.
+    """
 
     cuts: Mapping[str, Cut]
     states: Mapping[str, ChainState]
     withheld: Mapping[str, Obstacle]
     excluded: frozenset[int]
     orders: tuple[int, ...]
+    obstacles: Mapping[str, Obstacle]
     choice: Choice
     intakes: tuple[Intake, ...]
+    refreshes: Refreshes
     retry: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def intake(self, bite: Bite) -> Intake:
@@ -95,12 +114,14 @@ def decide(_: object, intakes: Sequence[Intake], choice: Choice, plan: Plan) -> 
                 rejected[plan.by_ordinal(ordinal).name] += count
     cuts: dict[str, Cut] = {PERSONS_CHAIN: choice.cuts[PERSONS_CHAIN]}
     retry: dict[str, tuple[str, str]] = {}
+    obstacles = dict(choice.faults)
     for benefit in plan.conf.benefits:
         state = plan.states.get(benefit, ChainState())
-        cuts[benefit] = cut_gated(state, plan.of_chain(benefit), choice.faults, rejected, plan.accepted)
+        cuts[benefit], hindered = cut_gated(state, plan.of_chain(benefit), choice.faults, rejected, plan.accepted)
+        gated = {name: obstacle for name, obstacle in hindered.items() if name not in choice.faults}
+        obstacles |= gated
         if any(candidate.name not in judged for candidate in cuts[benefit].consumed):
-            gated = next(c for c in choice.cuts[benefit].consumed if c not in cuts[benefit].consumed)
-            retry[gated.name] = ("QUARANTINE_RATE", f"{gated.name}: a gate closed on it")
+            retry |= {name: (obstacle.code, obstacle.text) for name, obstacle in gated.items()}
     states, withheld = {}, {}
     for chain, made in cuts.items():
         closed = plan.conf.closed_text(chain, plan.business_date)
@@ -109,15 +130,92 @@ def decide(_: object, intakes: Sequence[Intake], choice: Choice, plan: Plan) -> 
             withheld[chain] = reason
     consumed = {candidate.ordinal for made in cuts.values() for candidate in made.consumed}
     excluded = frozenset(c.ordinal for made in choice.cuts.values() for c in made.consumed) - consumed
-    return Verdict(cuts, states, withheld, excluded, choice.orders, choice, tuple(intakes), retry)
+    current = [benefit for benefit in plan.conf.benefits if benefit not in withheld]
+    refreshes = decide_refreshes(intakes, current, plan)
+    return Verdict(cuts, states, withheld, excluded, choice.orders, obstacles, choice, tuple(intakes), refreshes, retry)
+
+
+def decide_refreshes(intakes: Sequence[Intake], current: list[str], plan: Plan) -> Refreshes:
+    """Number tonight's refreshes, choose the slices, and write down what waits on (R16, R17)."""
+    known = tables.newest(tables.read(plan.files["refreshes"], REFRESHES), ["refresh"])
+    fresh = number_refreshes(intakes, plan, int(known["refresh"].max() or 0))  # type: ignore[arg-type]  # an Int64 column
+    matched = frozenset(line for intake in intakes for line, *_ in intake.asked)
+    files = [intake.queue for intake in intakes if intake.queue]
+    if not files:
+        return Refreshes(None, {}, {}, matched)
+    queue = tables.read(files, QUEUE, 0, plan.buckets)
+    numbers = dict(zip(fresh["provisional"], fresh["refresh"], strict=True))
+    is_new = pl.col("refresh").is_in(list(numbers))
+    queue = queue.with_columns(pl.col("refresh").replace(numbers), is_new.alias("new"))
+    throttles = {name: partner.refresh_persons_per_night for name, partner in plan.conf.partners.items()}
+    chosen = choose_slice(queue.drop("new"), current, throttles)
+    done = settle_queue(queue.drop("new"), chosen, current)
+    after = queue.join(done.select(MEMBER_KEY).with_columns(waits=pl.lit(False)), on=MEMBER_KEY, how="left").with_columns(
+        pl.col("waits").fill_null(True), pl.lit(plan.night, pl.Int32()).alias("night")
+    )
+    members = after.filter(pl.col("new") | ~pl.col("waits")).select(list(MEMBERS)).sort("bucket", "person")
+    headers = head_refreshes(pl.concat([known, fresh.select(list(REFRESHES))]), after, chosen, plan.night)
+    folder = plan.staging / "tables"
+    slices = {
+        str(partner): tuple(
+            RefreshSlice(
+                order_id=r["order_id"],
+                line_no=r["line_no"],
+                slice=r["slices"],
+                of=r["slices"] + -(-r["persons"] // throttles[r["partner"]]),
+            )
+            for r in rows.iter_rows(named=True)
+        )
+        for (partner,), rows in headers.filter("served").sort("refresh").partition_by("partner", as_dict=True).items()
+    }
+    staged = {
+        "members": tables.stage(folder / "members.parquet", members),
+        "refreshes": tables.stage(folder / "refreshes.parquet", headers.select(list(REFRESHES))),
+    }
+    served = tables.stage(plan.staging / "slices.parquet", chosen.select("bucket", *SUBSCRIPTION_KEY).unique().sort("bucket"))
+    return Refreshes(served, slices, staged, matched)
+
+
+def number_refreshes(intakes: Sequence[Intake], plan: Plan, last: int) -> pl.DataFrame:
+    """Tonight's new refreshes in the order of the queue: commands first, then order lines. REFRESHES and `provisional`, their number so far."""
+    commands = [(-c.number, c.arguments["partner"], c.arguments["order_id"], 1) for c in plan.decisions.refreshes]
+    asked = sorted({(ordinal, line_no, line, partner, order) for i in intakes for line, ordinal, line_no, partner, order in i.asked})
+    rows = [*commands, *((line, partner, order, line_no) for _, line_no, line, partner, order in asked)]
+    return pl.DataFrame(
+        [
+            (number, partner, order, line_no, plan.night, 0, 0, 0, plan.night, provisional)
+            for number, (provisional, partner, order, line_no) in enumerate(rows, last + 1)
+        ],
+        schema={**REFRESHES, "provisional": pl.Int64()},
+        orient="row",
+    )
+
+
+def head_refreshes(known: pl.DataFrame, after: pl.DataFrame, chosen: pl.DataFrame, night: int) -> pl.DataFrame:
+    """The refreshes with members in the queue, counted anew. REFRESHES, `served` tonight, and `persons` who wait on."""
+    waiting = after.group_by("refresh").agg(
+        pl.col("waits").sum().cast(pl.Int64()).alias("now"),
+        pl.len().cast(pl.Int64()).alias("all"),
+        pl.col("person").filter("waits").n_unique().cast(pl.Int64()).alias("persons"),
+    )
+    served = chosen.select("refresh").unique().with_columns(served=pl.lit(True))
+    return (
+        known.join(waiting, on="refresh")
+        .join(served, on="refresh", how="left")
+        .with_columns(pl.col("served").fill_null(False))
+        .with_columns(
+            pl.when(pl.col("accepted") == night).then("all").otherwise("groups").alias("groups"),
+            pl.col("slices") + pl.col("served").cast(pl.Int32()),
+            pl.col("now").alias("waiting"),
+            pl.lit(night, pl.Int32()).alias("night"),
+        )
+    )
 
 
 def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     """Compare what is visible with what was told, for the groups of some buckets that may differ; stage records and ledger."""
     clock = Clock()
     linked, intake = verdict.choice.linked, verdict.intake(bite)
-    assert linked is not None
-    assert intake.subscriptions is not None
     files = dict(intake.files)
     keep_consumed(files, verdict, plan, bite)
 
@@ -127,13 +225,15 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     subscriptions = tables.read([intake.subscriptions], SUBSCRIPTIONS, bite.first, bite.last)
     touched = touch(bite, plan, subscriptions, moved_and_new)
     current = [benefit for benefit in plan.conf.benefits if benefit not in verdict.withheld]
+    sliced = tables.read([verdict.refreshes.chosen] if verdict.refreshes.chosen else [], SLICE, bite.first, bite.last)
+    touched = pl.concat([touched, sliced.select(list(TOUCHED))]).unique(maintain_order=True)
     due = subscriptions.filter(pl.col("benefit").is_in(current)).join(touched, on=["person", "benefit"], how="semi", maintain_order="left")
     persons = due["person"].unique().sort()
     clock.lap("plan")
     named = name_persons(load(plan, "persons", PERSONS, bite, moved_and_new("persons"), persons))
-    facts = load(plan, "facts", FACTS, bite, moved_and_new("facts"), persons).join(
-        due, on=["person", "benefit"], how="semi", maintain_order="left"
-    )
+    stored = tables.read([*plan.files["facts"], *moved_and_new("facts")], FACTS, bite.first, bite.last, persons)
+    stored = stored.join(due, on=["person", "benefit"], how="semi", maintain_order="left")
+    facts = without_retracted(stored, retractions(plan))
     clock.lap("decode")
     held = hold(facts)
     clock.lap("co-group")
@@ -142,10 +242,11 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     clock.lap("windows")
     rejected = tables.newest(load(plan, "quarantine", QUARANTINE, bite, moved_and_new("quarantine"), persons), ["arrival"])
     told = tables.newest(load(plan, "told", TOLD, bite, moved_and_new("told"), persons), TOLD_KEY)
-    groups = due.join(freeze(rejected, held), on=["person", "benefit"], how="left", maintain_order="left").with_columns(
-        in_slice=pl.lit(False)
-    )
-    result = compare(groups, named, contents, held, told, plan.units, plan.sequences, plan.night)
+    groups = due.join(freeze(rejected, held), on=["person", "benefit"], how="left", maintain_order="left")
+    turn = sliced.select(SUBSCRIPTION_KEY).with_columns(in_slice=pl.lit(True))
+    groups = groups.join(turn, on=SUBSCRIPTION_KEY, how="left", maintain_order="left").with_columns(pl.col("in_slice").fill_null(False))
+    gone = gone_reasons(stored, retractions(plan))
+    result = compare(groups, named, contents, held, told, gone, plan.units, plan.sequences, plan.night)
     clock.lap("compare")
     parts = encode(result.records, bite, plan)
     clock.lap("encode")
@@ -193,10 +294,24 @@ def touch(bite: Bite, plan: Plan, subscriptions: pl.DataFrame, staged: Callable[
         tables.read(staged("facts"), FACTS, bite.first, bite.last).select("person", "benefit"),
         tables.read(staged("quarantine"), QUARANTINE, bite.first, bite.last).select("person", pl.col("drop_benefit").alias("benefit")),
         tables.read(staged("told"), TOLD, bite.first, bite.last).select("person", "benefit"),
+        tables.read(staged("touched"), TOUCHED, bite.first, bite.last).select("person", "benefit"),
+        retracted_tonight(bite, plan),
         pairs.join(changed_persons, on="person", how="semi").select("person", "benefit"),
         subscriptions.filter(pl.col("initial_due") | pl.col("heal_due")).select("person", "benefit"),
     ]
     return pairs.join(pl.concat(changes).unique(), on=["person", "benefit"], how="semi").select(list(TOUCHED))
+
+
+def retracted_tonight(bite: Bite, plan: Plan) -> pl.DataFrame:
+    """(person, benefit) of what the retractions that tonight is the first night of take back."""
+    runs = [each.source_run for each in plan.decisions.retractions if each.fresh]
+    if not runs:
+        return pl.DataFrame(schema={"person": pl.String(), "benefit": pl.String()})
+    place = pl.col("bucket").is_between(bite.first, bite.last), pl.col("source_run").is_in(runs)
+    facts = [pl.scan_parquet(file.path).filter(*place).select("person", "benefit") for file in plan.files["facts"]]
+    rejected = [pl.scan_parquet(file.path).filter(*place).select("person", benefit="drop_benefit") for file in plan.files["quarantine"]]
+    found = [*facts, *rejected]
+    return pl.concat(found).unique().collect() if found else pl.DataFrame(schema={"person": pl.String(), "benefit": pl.String()})
 
 
 def encode(records: pl.DataFrame, bite: Bite, plan: Plan) -> tuple[Part, ...]:
@@ -259,7 +374,7 @@ def put_together(partner: str, delivered: Sequence[Delivered], verdict: Verdict,
     for part in parts:
         for (benefit, action), number in part.totals.items():
             totals.setdefault(benefit, Counter())[action] += number
-    receipts = write_receipts(folder, partner, verdict, marker)
+    receipts = write_receipts(folder, partner, verdict, marker, plan)
     entries = [*files, receipts] if receipts else files
     last = plan.deliveries.get(partner)
     withheld = withheld_for(partner, verdict, plan)
@@ -274,7 +389,7 @@ def put_together(partner: str, delivered: Sequence[Delivered], verdict: Verdict,
         files=tuple(entries),
         totals={benefit: dict(sorted(actions.items())) for benefit, actions in sorted(totals.items())},
         withheld=withheld,
-        refreshes=refreshes_of(partner),
+        refreshes=verdict.refreshes.slices.get(partner, ()),
     )
     folder.mkdir(parents=True, exist_ok=True)
     durable.write_file(folder / "manifest.json", manifest.to_json())
@@ -290,21 +405,18 @@ def put_together(partner: str, delivered: Sequence[Delivered], verdict: Verdict,
     )
 
 
-def refreshes_of(partner: str) -> tuple[RefreshSlice, ...]:
-    """The refreshes that were worked on tonight."""
-    return ()
-
-
-def write_receipts(folder: Path, partner: str, verdict: Verdict, marker: bytes) -> FileEntry | None:
+def write_receipts(folder: Path, partner: str, verdict: Verdict, marker: bytes, plan: Plan) -> FileEntry | None:
     """receipts.avro, if the partner sent lines: by bucket, then in the order of the lines."""
+    matched = pl.DataFrame({"position": sorted(verdict.refreshes.matched)}, schema={"position": pl.Int64()})
     own = [
-        pl.read_parquet(intake.receipts.path).filter(pl.col("partner") == partner)
+        tables.read([intake.receipts], RECEIPTS, 0, plan.buckets).filter(pl.col("partner") == partner)
         for intake in sorted(verdict.intakes, key=lambda intake: intake.bite.first)
         if intake.receipts
     ]
     if not sum(frame.height for frame in own):
         return None
-    blocks = (avro.encode(frame.select(list(RECEIPT.frame)).cast(RECEIPT.frame), RECEIPT, marker) for frame in own)
+    settled = (settle_receipts(frame, matched, plan.business_date) for frame in own)
+    blocks = (avro.encode(frame.select(list(RECEIPT.frame)), RECEIPT, marker) for frame in settled)
     return outbox.write(folder / "receipts.avro", avro.header(RECEIPT, marker), blocks, sum(frame.height for frame in own))
 
 
@@ -312,7 +424,6 @@ def withheld_for(partner: str, verdict: Verdict, plan: Plan) -> tuple[Withheld, 
     """R4, R5: the withheld benefits of the partner's active subscriptions, and PERSONS."""
     subscribed: set[str] = set()
     for intake in verdict.intakes:
-        assert intake.subscriptions is not None
         rows = pl.scan_parquet(intake.subscriptions.path).filter(pl.col("partner") == partner).select(pl.col("benefit").unique())
         subscribed |= set(rows.collect()["benefit"])
     named = [chain for chain in plan.conf.chains if chain in verdict.withheld and (chain in subscribed or chain == PERSONS_CHAIN)]

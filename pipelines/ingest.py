@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -10,7 +10,7 @@ from pipelines.plan import Plan
 from schemas.buckets import arrival_of, bucket_of
 from schemas.contracts import BY_DATASET, ORDER_LINE
 from schemas.errors import BrokenFileError
-from schemas.frames import FACTS, IDENTITIES, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS, TOLD
+from schemas.frames import FACTS, IDENTITIES, PERSONS, TABLES
 from schemas.personnummer import valid
 from storage import avro, csv_orders, tables
 from storage.inbox import Drop, DropFile, check_file
@@ -20,6 +20,7 @@ from transforms.link_persons import ALIASES, acceptable, alias_frame, link_perso
 
 PIECE_ROWS = 262_144
 SUBSCRIPTION_KEY = ("partner", "person", "benefit")
+MOVING = ("facts", "persons", "told", "quarantine", "members", "touched", "subscriptions")  # what is kept by person
 CHAIN_OF_PERSONS = "PERSONS"
 # A waiting order line. person: null when no valid number is given; line: unique in the night.
 LINES = pl.Schema(
@@ -56,18 +57,18 @@ class Linked:
     aliases: str
     moves: Mapping[str, str]
     persons: Cut
+    obstacles: Mapping[str, Obstacle]
     moved: Mapping[str, tuple[TableFile, ...]]
-    new_aliases: int
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a file, sorted by bucket."""
+    """A part of a file, sorted by bucket. broad: REFRESH lines that name no person, and so concern every bucket."""
 
     ordinal: int
     dataset: str
     file: TableFile
-    rejected: int = 0
+    broad: int = 0
     fault: str = ""
 
 
@@ -78,8 +79,9 @@ class Choice:
     cuts: Mapping[str, Cut]
     orders: tuple[int, ...]
     faults: Mapping[str, Obstacle]
-    pieces: Mapping[str, tuple[TableFile, ...]] = field(default_factory=dict)
-    linked: Linked | None = None
+    pieces: Mapping[str, tuple[TableFile, ...]]
+    broad: tuple[TableFile, ...]
+    linked: Linked
 
 
 def tasks(plan: Plan, dataset: str | None = None) -> Iterator[FileTask]:
@@ -142,7 +144,7 @@ def link(_: object, examined: Sequence[Examined], plan: Plan) -> Linked:
     rejected: Counter[str] = Counter()
     for seen in examined:
         rejected[plan.by_ordinal(seen.ordinal).name] += seen.rejected
-    consumed = cut_gated(state, [] if off else plan.of_chain(CHAIN_OF_PERSONS), faults, rejected, plan.accepted)
+    consumed, obstacles = cut_gated(state, [] if off else plan.of_chain(CHAIN_OF_PERSONS), faults, rejected, plan.accepted)
     chosen = {candidate.ordinal for candidate in consumed.consumed}
     in_order = sorted((seen for seen in examined if seen.ordinal in chosen), key=lambda seen: (seen.ordinal, seen.offset))
     links = pl.DataFrame(
@@ -162,7 +164,7 @@ def link(_: object, examined: Sequence[Examined], plan: Plan) -> Linked:
             plan.staging / "tables" / "identities.parquet", changed.with_columns(pl.lit(plan.night, pl.Int32).alias("night"))
         )
         moved = {**moved, "identities": (staged,)}
-    return Linked(str(aliases), linked.moves, consumed, moved, changed.height)
+    return Linked(str(aliases), linked.moves, consumed, obstacles, moved)
 
 
 def move(plan: Plan, moves: Mapping[str, str]) -> dict[str, tuple[TableFile, ...]]:
@@ -170,14 +172,9 @@ def move(plan: Plan, moves: Mapping[str, str]) -> dict[str, tuple[TableFile, ...
     if not moves:
         return {}
     keys = pl.DataFrame({"person": list(moves), "stays": list(moves.values())})
-    moved = {}
-    for name, schema in (
-        ("facts", FACTS),
-        ("persons", PERSONS),
-        ("told", TOLD),
-        ("quarantine", QUARANTINE),
-        ("subscriptions", SUBSCRIPTION_ROWS),
-    ):
+    moved: dict[str, tuple[TableFile, ...]] = {}
+    for name in MOVING:
+        schema = TABLES[name]
         rows = tables.read(plan.files[name], schema, 0, plan.buckets, keys["person"].sort())
         if name == "subscriptions":
             rows = tables.newest(rows, SUBSCRIPTION_KEY).filter(~pl.col("gone"))
@@ -198,19 +195,24 @@ def cut_file(task: FileTask, linked: Linked, plan: Plan) -> list[Piece]:
     row = task.offset
     try:
         for number, batch in enumerate(batches(drop, task.file)):
-            cut_rows, rejected = cut_batch(batch, drop, arrival_of(plan.night, task.ordinal) + row, aliases, plan)
+            cut_rows = cut_batch(batch, drop, arrival_of(plan.night, task.ordinal) + row, aliases, plan)
+            broad = cut_rows.filter(is_broad()).height if drop.dataset == "orders" else 0
             path = plan.staging / "pieces" / f"{task.ordinal:05d}-{task.place:05d}-{number:05d}.parquet"
-            pieces.append(Piece(task.ordinal, drop.dataset, tables.stage(path, cut_rows), rejected))
+            pieces.append(Piece(task.ordinal, drop.dataset, tables.stage(path, cut_rows), broad))
             row += batch.height
     except BrokenFileError as error:
         return [Piece(task.ordinal, drop.dataset, TableFile("", 0, 0, 0), fault=str(error))]
     return pieces
 
 
-def cut_batch(batch: pl.DataFrame, drop: Drop, arrival: int, aliases: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, int]:
-    """Records with person, bucket and arrival, sorted by bucket; and how many register records were rejected (R11)."""
+def is_broad() -> pl.Expr:
+    """An order line that asks for a refresh and names no person."""
+    return (pl.col("action") == "REFRESH") & pl.col("personnummer").is_null()
+
+
+def cut_batch(batch: pl.DataFrame, drop: Drop, arrival: int, aliases: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+    """Records with person, bucket and arrival, sorted by bucket; register records that R11 rejects are left out."""
     at = pl.int_range(pl.len(), dtype=pl.Int64) + arrival
-    rejected = 0
     if drop.dataset == "orders":
         text = pl.col("personnummer").replace({"": None})
         batch = batch.with_columns(
@@ -221,23 +223,19 @@ def cut_batch(batch: pl.DataFrame, drop: Drop, arrival: int, aliases: pl.DataFra
         batch = batch.with_columns(at.alias("arrival"))
         schema, key = (PERSONS, pl.col("person")) if drop.dataset == "persons" else (WAITING_FACTS, pl.col("person"))
     if drop.dataset == "persons":
-        good = batch.filter(acceptable(batch))
-        batch, rejected = good, batch.height - good.height
+        batch = batch.filter(acceptable(batch))
     if drop.dataset == "facts":
         batch = batch.with_columns(pl.lit(drop.benefit).alias("drop_benefit"))
     keyed = with_person(batch, aliases)
     if drop.dataset == "orders":
         keyed = keyed.with_columns(pl.when(valid(pl.col("personnummer"))).then("person").alias("person"))
     keyed = keyed.with_columns(bucket_of(key, plan.buckets).alias("bucket"))
-    return keyed.select(list(schema)).sort("bucket", maintain_order=True), rejected
+    return keyed.select(list(schema)).sort("bucket", maintain_order=True)
 
 
 def choose(_: object, pieces: Sequence[Piece], linked: Linked, plan: Plan) -> Choice:
     """Cut every chain at its first broken drop or gap; the gates come when the rest is judged."""
-    faults = faults_of_heads(plan)
-    for waiting in plan.waiting:
-        if waiting.drop.name in {candidate.name for candidate in linked.persons.consumed}:
-            faults.pop(waiting.drop.name, None)
+    faults = faults_of_heads(plan) | dict(linked.obstacles)
     for piece in sorted(pieces, key=lambda piece: piece.ordinal):
         if piece.fault:
             faults.setdefault(plan.by_ordinal(piece.ordinal).name, Obstacle(BROKEN_DROP, piece.fault))
@@ -249,8 +247,6 @@ def choose(_: object, pieces: Sequence[Piece], linked: Linked, plan: Plan) -> Ch
         waiting.ordinal for waiting in plan.waiting if current and waiting.drop.dataset == "orders" and waiting.drop.name not in faults
     )
     taken = {candidate.ordinal for each in cuts.values() for candidate in each.consumed} | set(orders)
-    by_dataset: dict[str, list[TableFile]] = {"facts": [], "persons": [], "orders": []}
-    for piece in sorted(pieces, key=lambda piece: piece.file.path):
-        if piece.ordinal in taken and not piece.fault:
-            by_dataset[piece.dataset].append(piece.file)
-    return Choice(cuts, orders, faults, {name: tuple(files) for name, files in by_dataset.items()}, linked)
+    kept = [piece for piece in sorted(pieces, key=lambda piece: piece.file.path) if piece.ordinal in taken and not piece.fault]
+    by_dataset = {name: tuple(piece.file for piece in kept if piece.dataset == name) for name in BY_DATASET}
+    return Choice(cuts, orders, faults, by_dataset, tuple(piece.file for piece in kept if piece.broad), linked)

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import polars as pl
 
+from schemas.buckets import arrival_of
 from schemas.config import Conf
 from schemas.errors import RefusedError
-from schemas.frames import CHAINS, DROPS, IN_STORE, TABLES
-from storage import tables
+from schemas.frames import CHAINS, DROPS, IN_STORE, RUNS, TABLES
+from storage import commands, tables
+from storage.commands import Command
 from storage.inbox import Drop, Oddity, scan
 from storage.tables import TableFile
 from storage.workspace import Catalog, LastDelivery, Workspace
@@ -31,6 +33,28 @@ class Waiting:
     def candidate(self) -> Candidate:
         """The drop as its chain sees it."""
         return Candidate(self.drop.name, self.ordinal, self.drop.business_date, self.drop.previous, self.drop.rows)
+
+
+@dataclass(frozen=True)
+class Retraction:
+    """A source run that counts as never received (R44). before: arrivals from this one on are new; fresh: tonight is the first night."""
+
+    source_run: str
+    reason: str
+    before: int
+    fresh: bool
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What operators decided. last: number of the last command; refreshes and heals are those that no night has taken yet."""
+
+    last: int = 0
+    accepted: frozenset[tuple[str, str]] = frozenset()
+    released: frozenset[int] = frozenset()
+    retractions: tuple[Retraction, ...] = ()
+    refreshes: tuple[Command, ...] = ()
+    heals: tuple[TableFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,7 +76,7 @@ class Plan:
     deliveries: Mapping[str, LastDelivery]
     notes: tuple[tuple[str, str, str], ...]  # (folder, state, reason) of what is left alone
     overruled: Mapping[str, tuple[str, str]]
-    accepted: frozenset[str]  # drops that an operator accepted: no gate closes on them
+    decisions: Decisions
 
     @property
     def workspace(self) -> Workspace:
@@ -73,6 +97,11 @@ class Plan:
     def sequences(self) -> dict[str, int]:
         """Partner -> sequence of tonight's delivery."""
         return {name: self.deliveries[name].sequence + 1 if name in self.deliveries else 1 for name in self.conf.partners}
+
+    @cached_property
+    def accepted(self) -> frozenset[str]:
+        """Names of the waiting drops on which no gate closes, as an operator accepted them."""
+        return frozenset(w.drop.name for w in self.waiting if (w.drop.name, w.drop.sha256) in self.decisions.accepted)
 
     def of_chain(self, chain: str) -> list[Candidate]:
         """The drops that wait in a chain."""
@@ -99,6 +128,7 @@ def make_plan(workspace: Workspace, catalog: Catalog, conf: Conf, business_date:
     states = read_states(files["chains"], catalog.night)
     done = set(tables.read(files["drops"], DROPS)["drop"])
     drops, notes = look_at_inbox(workspace, conf, states, done, business_date)
+    decisions = read_decisions(workspace, files["runs"], catalog.night)
     waiting = tuple(Waiting(drop, ordinal) for ordinal, drop in enumerate(drops))
     pinned = {
         "business_date": str(business_date),
@@ -106,6 +136,7 @@ def make_plan(workspace: Workspace, catalog: Catalog, conf: Conf, business_date:
         "conf": conf.model_dump(mode="json") | {"off": sorted(conf.off)},
         "drops": [[drop.name, drop.sha256] for drop in drops],
         "buckets": catalog.buckets,
+        "commands": decisions.last,
     }
     digest = hashlib.sha256(json.dumps(pinned, sort_keys=True).encode()).hexdigest()
     return Plan(
@@ -121,7 +152,7 @@ def make_plan(workspace: Workspace, catalog: Catalog, conf: Conf, business_date:
         deliveries=catalog.deliveries,
         notes=tuple(notes),
         overruled=overruled,
-        accepted=frozenset(),
+        decisions=decisions,
     )
 
 
@@ -129,6 +160,30 @@ def read_states(files: tuple[TableFile, ...], night: int) -> dict[str, ChainStat
     """Each chain after the last night."""
     rows = tables.read(files, CHAINS).filter(pl.col("night") == night)
     return {row["chain"]: ChainState(row["last"], row["since"], tuple(row["sizes"])) for row in rows.iter_rows(named=True)}
+
+
+def read_decisions(workspace: Workspace, runs: tuple[TableFile, ...], night: int) -> Decisions:
+    """Sort the commands by what they do, and tell those that no night has taken yet."""
+    given = commands.read(workspace)
+    taken_in = {row["night"]: row["commands"] for row in tables.read(runs, RUNS).iter_rows(named=True)}
+
+    def night_of(command: Command) -> int:
+        return min((each for each, last in taken_in.items() if last >= command.number), default=night + 1)
+
+    by_name: dict[str, list[Command]] = {}
+    for command in given:
+        by_name.setdefault(command.name, []).append(command)
+    return Decisions(
+        last=given[-1].number if given else 0,
+        accepted=frozenset((c.arguments["drop"], c.arguments["sha256"]) for c in by_name.get("accept", ())),
+        released=frozenset(c.arguments["arrival"] for c in by_name.get("release", ())),
+        retractions=tuple(
+            Retraction(c.arguments["source_run"], c.arguments["reason"], arrival_of(night_of(c), 0), night_of(c) > night)
+            for c in by_name.get("retract", ())
+        ),
+        refreshes=tuple(c for c in by_name.get("refresh", ()) if night_of(c) > night),
+        heals=tuple(c.rows for c in by_name.get("heal", ()) if c.rows and night_of(c) > night),
+    )
 
 
 def look_at_inbox(

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +78,14 @@ def check_buckets(step: str, ranges: Sequence[tuple[int, int]], plan: Plan) -> N
 
 def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], verdict: Verdict, plan: Plan) -> dict[str, Any]:
     """What is to happen when the run commits, and what its report says. Paths are relative to the workspace."""
-    assert verdict.choice.linked is not None
     staged: dict[str, list[TableFile]] = {
-        name: list(files) for name, files in verdict.choice.linked.moved.items() if name != "subscriptions"
+        name: list(files) for name, files in verdict.choice.linked.moved.items() if name not in ("subscriptions", "touched")
     }
     for each in sorted(delivered, key=lambda each: each.bite.first):
         for name, file in each.files.items():
             staged.setdefault(name, []).append(file)
+    for name, file in verdict.refreshes.files.items():
+        staged.setdefault(name, []).append(file)
     records = sum(delivery.records for delivery in deliveries)
     totals: Counter[tuple[int, str, str]] = Counter()
     for each in delivered:
@@ -92,7 +93,7 @@ def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], ver
     small = {
         "drops": pl.DataFrame(consumed_rows(verdict, plan), schema=DROPS, orient="row"),
         "chains": pl.DataFrame(chain_rows(verdict, plan), schema=CHAINS, orient="row"),
-        "runs": pl.DataFrame([(plan.night, plan.run, plan.business_date, records)], schema=RUNS, orient="row"),
+        "runs": pl.DataFrame([(plan.night, plan.run, plan.business_date, records, plan.decisions.last)], schema=RUNS, orient="row"),
         "totals": pl.DataFrame([(plan.night, *key, number) for key, number in sorted(totals.items())], schema=TOTALS, orient="row"),
     }
     for name, frame in small.items():
@@ -167,7 +168,7 @@ def chain_rows(verdict: Verdict, plan: Plan) -> list[tuple[Any, ...]]:
 def drop_states(verdict: Verdict, plan: Plan) -> list[dict[str, str]]:
     """What became of each drop that tonight looked at, and of what was left alone."""
     consumed = {c.ordinal for made in verdict.cuts.values() for c in made.consumed} | set(verdict.orders)
-    faults = verdict.choice.faults
+    faults = verdict.obstacles
     states = []
     for waiting in plan.waiting:
         drop = waiting.drop

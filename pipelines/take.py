@@ -1,22 +1,28 @@
 """What comes in for a bite: judge the facts, keep the register records, take the orders. A *bite* is a run of buckets of a size that fits memory."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import polars as pl
 
-from pipelines.ingest import LINES, SUBSCRIPTION_KEY, WAITING_FACTS, Choice
+from pipelines.ingest import LINES, SUBSCRIPTION_KEY, WAITING_FACTS, Choice, is_broad
 from pipelines.plan import Plan
 from schemas.buckets import ordinal_of
-from schemas.frames import FACTS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS, SUBSCRIPTIONS
+from schemas.frames import FACTS, HEALS, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS, SUBSCRIPTIONS
 from storage import tables
 from storage.tables import TableFile
+from transforms.compare import with_trigger
+from transforms.freeze import freeze
+from transforms.hold import hold
 from transforms.judge import SAME, judge
 from transforms.merge_subscriptions import merge_subscriptions
 from transforms.name_persons import name_persons
-from transforms.take_orders import end_subscriptions, take_orders
+from transforms.queue_refreshes import QUEUE
+from transforms.retract import retractions_frame, without_retracted
+from transforms.take_orders import RECEIPTS, REFRESHES, Taken, end_subscriptions, take_orders
 
 BITE_ROWS = 300_000
+MEMBER_KEY = ("refresh", "partner", "person", "benefit")
 
 
 @dataclass(frozen=True)
@@ -34,19 +40,25 @@ class Bite:
 
 @dataclass(frozen=True)
 class Intake:
-    """What came in for a bite. files: staged, by table; counted: (ordinal, outcome) -> records; lines, receipts: of orders."""
+    """What came in for a bite.
+
+    files: staged, by table; counted: (ordinal, outcome) -> facts; subscriptions: all that are active, with what last night's partners knew;
+    receipts: of the bite's own lines; queue: QUEUE of the refreshes that wait; asked: (line, drop ordinal, line_no, partner, order_id) of the
+    refresh lines that match here.
+    """
 
     bite: Bite
-    files: Mapping[str, TableFile] = field(default_factory=dict)
-    counted: Mapping[tuple[int, str], int] = field(default_factory=dict)
-    subscriptions: TableFile | None = None
-    receipts: TableFile | None = None
-    lines: int = 0
+    files: Mapping[str, TableFile]
+    counted: Mapping[tuple[int, str], int]
+    subscriptions: TableFile
+    receipts: TableFile | None
+    queue: TableFile | None
+    asked: tuple[tuple[int, int, int, str, str], ...]
 
 
 def bites(choice: Choice, plan: Plan) -> list[Bite]:
     """Cut the buckets into bites of about BITE_ROWS facts each."""
-    rows = sum(file.rows for file in (*plan.files["facts"], *choice.pieces.get("facts", ())))
+    rows = sum(file.rows for file in (*plan.files["facts"], *choice.pieces["facts"]))
     count = 1
     while count < plan.buckets and rows / count > BITE_ROWS:
         count *= 2
@@ -57,44 +69,73 @@ def bites(choice: Choice, plan: Plan) -> list[Bite]:
 def load(
     plan: Plan, name: str, schema: pl.Schema, bite: Bite, extra: Iterable[TableFile] = (), persons: pl.Series | None = None
 ) -> pl.DataFrame:
-    """A bite of a table: what is settled and what is staged."""
-    return tables.read([*plan.files[name], *extra], schema, bite.first, bite.last, persons)
+    """A bite of a table: what is settled and what is staged, without what was retracted or released."""
+    rows = tables.read([*plan.files[name], *extra], schema, bite.first, bite.last, persons)
+    if name in ("facts", "quarantine"):
+        rows = without_retracted(rows, retractions(plan))
+    if name == "quarantine" and plan.decisions.released:
+        rows = rows.filter(~pl.col("arrival").is_in(list(plan.decisions.released)))
+    return rows
+
+
+def retractions(plan: Plan) -> pl.DataFrame:
+    """The retractions that hold tonight."""
+    return retractions_frame([(each.source_run, each.before, each.reason) for each in plan.decisions.retractions])
 
 
 def take_bite(bite: Bite, choice: Choice, plan: Plan) -> Intake:
     """Judge, keep and take what came in for some buckets; stage it."""
-    assert choice.linked is not None
-    moved = choice.linked.moved
     files: dict[str, TableFile] = {}
     persons = tables.read(choice.pieces["persons"], PERSONS, bite.first, bite.last).sort("bucket", "person", "arrival")
     if persons.height:
         files["persons"] = tables.stage(plan.staging / "tables" / f"persons-{bite.name}.parquet", persons)
     counted = take_facts(bite, choice, plan, files)
-    lines = tables.read(choice.pieces["orders"], LINES, bite.first, bite.last)
+    taken, lines = take_lines(bite, choice, plan, files)
+    queue = queue_up(bite, choice, plan, files, taken)
+    receipts = taken.receipts.filter(pl.col("bucket").is_between(bite.first, bite.last))
+    folder = plan.staging
+    return Intake(
+        bite,
+        files,
+        counted,
+        tables.stage(folder / "subscriptions" / f"{bite.name}.parquet", taken.subscriptions),
+        tables.stage(folder / "receipts" / f"{bite.name}.parquet", receipts.sort("bucket", "position")) if receipts.height else None,
+        tables.stage(folder / "queue" / f"{bite.name}.parquet", queue.sort("bucket")) if queue.height else None,
+        tuple(lines.join(taken.refreshes.select(pl.col("position").alias("line")).unique(), on="line", how="semi").iter_rows()),
+    )
+
+
+def take_lines(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, TableFile]) -> tuple[Taken, pl.DataFrame]:
+    """Take the order lines of a bite. `position` of receipts and refreshes is the line's number in the night.
+
+    The second result is (line, ordinal, line_no, partner, order_id) of the refresh lines.
+    """
+    moved = choice.linked.moved
     permissions = permission_frame(plan)
     told_of = [standing_subscriptions(plan, bite), tables.read(moved.get("subscriptions", ()), SUBSCRIPTION_ROWS, bite.first, bite.last)]
     rows = pl.concat(told_of).filter(~pl.col("person").is_in(list(choice.linked.moves))).select(list(SUBSCRIPTIONS))
     standing = merge_subscriptions(end_subscriptions(rows, permissions, plan.business_date), choice.linked.moves)
+    standing = heal(standing, plan, bite).sort("bucket", "person", "benefit", "partner")
+    own = tables.read(choice.pieces["orders"], LINES, bite.first, bite.last).filter(~is_broad())
+    broad = tables.read(choice.broad, LINES, 0, plan.buckets).filter(is_broad())
+    lines = pl.concat([own, broad]).with_columns(ordinal_of(pl.col("line")).alias("ordinal")).sort("ordinal", "line_no", "line")
+    asking = lines.filter(pl.col("action") == "REFRESH").select("line", "ordinal", "line_no", "partner", "order_id")
     if lines.is_empty():
-        after, receipts = standing, None
-    else:
-        registered = name_persons(load(plan, "persons", PERSONS, bite, [*moved.get("persons", ()), *pick(files, "persons")], known(lines)))
-        ordered = lines.sort((pl.col("line").pipe(ordinal_of)), "line_no", "line").with_row_index("position")
-        taken = take_orders(
-            ordered.with_columns(pl.col("position").cast(pl.Int64)),
-            standing,
-            registered.select("person", "birth_date"),
-            permissions,
-            list(plan.conf.benefits),
-            plan.business_date,
-            plan.night,
-        )
-        after = taken.subscriptions
-        receipts = tables.stage(plan.staging / "receipts" / f"{bite.name}.parquet", taken.receipts.sort("bucket", "position"))
-    subscriptions = tables.stage(
-        plan.staging / "subscriptions" / f"{bite.name}.parquet", after.sort("bucket", "person", "benefit", "partner")
+        return Taken(standing, pl.DataFrame(schema=RECEIPTS), pl.DataFrame(schema=REFRESHES)), asking
+    named = lines["person"] if asking.is_empty() else pl.concat([lines["person"], standing["person"]])
+    persons = [*moved.get("persons", ()), *pick(files, "persons")]
+    registered = name_persons(load(plan, "persons", PERSONS, bite, persons, named.drop_nulls().unique().sort()))
+    taken = take_orders(
+        lines.with_columns(pl.int_range(pl.len(), dtype=pl.Int64()).alias("position")),
+        standing,
+        registered.select("person", "birth_date"),
+        permissions,
+        list(plan.conf.benefits),
+        plan.business_date,
+        plan.night,
     )
-    return Intake(bite, files, counted, subscriptions, receipts, lines.height)
+    number = pl.col("position").replace_strict(pl.int_range(lines.height, eager=True), lines["line"], return_dtype=pl.Int64())
+    return Taken(taken.subscriptions, taken.receipts.with_columns(number), taken.refreshes.with_columns(number)), asking
 
 
 def standing_subscriptions(plan: Plan, bite: Bite) -> pl.DataFrame:
@@ -102,9 +143,53 @@ def standing_subscriptions(plan: Plan, bite: Bite) -> pl.DataFrame:
     return tables.newest(load(plan, "subscriptions", SUBSCRIPTION_ROWS, bite), SUBSCRIPTION_KEY).filter(~pl.col("gone"))
 
 
+def heal(standing: pl.DataFrame, plan: Plan, bite: Bite) -> pl.DataFrame:
+    """Mark the groups that `reconcile --heal` found other than they should be."""
+    if not plan.decisions.heals:
+        return standing
+    groups = tables.read(plan.decisions.heals, HEALS, bite.first, bite.last).select(SUBSCRIPTION_KEY).unique()
+    marked = standing.join(groups.with_columns(healing=pl.lit(True)), on=SUBSCRIPTION_KEY, how="left", maintain_order="left")
+    return marked.with_columns(pl.col("heal_due") | pl.col("healing").fill_null(False)).drop("healing")
+
+
+def queue_up(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, TableFile], taken: Taken) -> pl.DataFrame:
+    """The members of refreshes that wait, old and new ones, and whether they are ready tonight (R17): transforms.queue_refreshes.QUEUE.
+
+    A refresh that came tonight has a provisional number: the line's, or minus the command's.
+    """
+    moved = choice.linked.moved
+    columns = ["bucket", *MEMBER_KEY]
+    waiting = tables.newest(load(plan, "members", MEMBERS, bite, moved.get("members", ())), MEMBER_KEY).filter("waits")
+    commanded = [
+        tables.read([command.rows], MEMBERS, bite.first, bite.last).with_columns(pl.lit(-command.number, pl.Int64()).alias("refresh"))
+        for command in plan.decisions.refreshes
+        if command.rows
+    ]
+    ordered = taken.refreshes.rename({"position": "refresh"}).select(columns)
+    members = pl.concat([waiting.select(columns), *(rows.select(columns) for rows in commanded), ordered])
+    if members.is_empty():
+        return pl.DataFrame(schema=QUEUE)
+    groups = taken.subscriptions.join(members, on=SUBSCRIPTION_KEY, how="semi", maintain_order="left")
+    persons = groups["person"].unique().sort()
+    named = name_persons(load(plan, "persons", PERSONS, bite, [*moved.get("persons", ()), *pick(files, "persons")], persons))
+    rejected = load(plan, "quarantine", QUARANTINE, bite, [*moved.get("quarantine", ()), *pick(files, "quarantine")], persons)
+    suspects = rejected["person"].unique().sort()
+    held = hold(load(plan, "facts", FACTS, bite, [*moved.get("facts", ()), *pick(files, "facts")], suspects))
+    groups = groups.join(freeze(tables.newest(rejected, ["arrival"]), held), on=["person", "benefit"], how="left", maintain_order="left")
+    groups = groups.join(named.select("person", "personnummer", pl.col("protected").alias("flag")), on="person", maintain_order="left")
+    due = with_trigger(groups.with_columns(in_slice=pl.lit(False))).select(
+        *SUBSCRIPTION_KEY,
+        pl.when(pl.col("snapshot").is_null(), pl.col("frozen").is_null()).then(pl.lit("READY")).otherwise(pl.lit("PASSED")),
+    )
+    return (
+        members.join(due.rename({"literal": "state"}), on=SUBSCRIPTION_KEY, how="left")
+        .select(*columns, pl.col("state").fill_null("GONE").cast(QUEUE["state"]))
+        .select(list(QUEUE))
+    )
+
+
 def take_facts(bite: Bite, choice: Choice, plan: Plan, files: dict[str, TableFile]) -> dict[tuple[int, str], int]:
     """Judge the waiting facts of a bite against what is held; stage the sound ones and the rejected ones, count all."""
-    assert choice.linked is not None
     waiting = tables.read(choice.pieces["facts"], WAITING_FACTS, bite.first, bite.last)
     if waiting.is_empty():
         return {}
@@ -118,19 +203,12 @@ def take_facts(bite: Bite, choice: Choice, plan: Plan, files: dict[str, TableFil
     if rejected.height:
         names = {waiting.ordinal: waiting.drop.name for waiting in plan.waiting}
         rows = rejected.with_columns(
-            pl.col("ordinal").replace_strict(names, return_dtype=pl.String).alias("drop"),
-            pl.lit(plan.night, pl.Int32).alias("night"),
-            pl.lit(False).alias("released"),
-            pl.lit(None, pl.String).alias("release_reason"),
+            pl.col("ordinal").replace_strict(names, return_dtype=pl.String()).alias("drop"),
+            pl.lit(plan.night, pl.Int32()).alias("night"),
         ).select(list(QUARANTINE))
         files["quarantine"] = tables.stage(plan.staging / "tables" / f"quarantine-{bite.name}.parquet", rows)
     outcome = judged.group_by("ordinal", pl.col("code").fill_null("NEW")).len()
     return {(ordinal, code): count for ordinal, code, count in outcome.iter_rows()}
-
-
-def known(lines: pl.DataFrame) -> pl.Series:
-    """The persons whom order lines name."""
-    return lines["person"].drop_nulls().unique().sort()
 
 
 def permission_frame(plan: Plan) -> pl.DataFrame:
@@ -141,7 +219,7 @@ def permission_frame(plan: Plan) -> pl.DataFrame:
         for permission in partner.permissions
         for benefit in permission.benefits
     ]
-    return pl.DataFrame(rows, schema={"partner": pl.String, "purpose": pl.String, "benefit": pl.String}, orient="row").unique()
+    return pl.DataFrame(rows, schema={"partner": pl.String(), "purpose": pl.String(), "benefit": pl.String()}, orient="row").unique()
 
 
 def pick(files: Mapping[str, TableFile], name: str) -> Sequence[TableFile]:

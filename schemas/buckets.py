@@ -1,7 +1,7 @@
 """Which bucket a person lives in (DESIGN: Iceberg's bucket transform), and the order in which records arrived."""
 
 import polars as pl
-import polars_hash
+import polars_hash  # noqa: F401 - registers the `nchash` namespace
 
 # Iceberg's own vector for the hash, kept so that a changed library is found before it moves a person.
 TEST_VECTOR = ("iceberg", 1210000089)

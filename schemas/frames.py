@@ -105,25 +105,45 @@ CHAINS = pl.Schema(
     }
 )
 
-# A night that was settled.
-RUNS = pl.Schema({"night": pl.Int32(), "run": pl.String(), "business_date": pl.Date(), "records": pl.Int64()})
+# A night that was settled. commands: number of the last command that it took.
+RUNS = pl.Schema({"night": pl.Int32(), "run": pl.String(), "business_date": pl.Date(), "records": pl.Int64(), "commands": pl.Int64()})
+
+# A refresh (R16, R17). refresh: its place in the queue; slices: how many were delivered; open: groups wait.
+REFRESHES = pl.Schema(
+    {
+        "refresh": pl.Int64(),
+        "partner": pl.String(),
+        "order_id": pl.String(),
+        "line_no": pl.Int32(),
+        "accepted": pl.Int32(),
+        "groups": pl.Int64(),
+        "slices": pl.Int32(),
+        "waiting": pl.Int64(),
+        "night": pl.Int32(),
+    }
+)
+
+# A group that a refresh owes; the newest night holds. waits: not yet served, nor passed over.
+MEMBERS = pl.Schema(
+    {
+        "bucket": pl.Int32(),
+        "refresh": pl.Int64(),
+        "partner": pl.String(),
+        "person": pl.String(),
+        "benefit": pl.String(),
+        "waits": pl.Boolean(),
+        "night": pl.Int32(),
+    }
+)
 
 # What a run counted, per bucket, benefit and what was counted: facts and days in, records and days out.
 TOTALS = pl.Schema({"night": pl.Int32(), "bucket": pl.Int32(), "benefit": pl.String(), "measure": pl.String(), "count": pl.Int64()})
 
-# A rejected record and why (R35); of one arrival the newest night holds. drop_benefit: the benefit that it freezes (R36); released: it freezes no
-# longer, by an operator's decision or because its run was retracted.
-QUARANTINE = pl.Schema(
-    {
-        **FACTS,
-        "drop_benefit": pl.String(),
-        "drop": pl.String(),
-        "code": pl.String(),
-        "night": pl.Int32(),
-        "released": pl.Boolean(),
-        "release_reason": pl.String(),
-    }
-)
+# A rejected record and why (R35). drop_benefit: the benefit that it freezes (R36).
+QUARANTINE = pl.Schema({**FACTS, "drop_benefit": pl.String(), "drop": pl.String(), "code": pl.String(), "night": pl.Int32()})
+
+# A difference that `reconcile --heal` found and that a night is to deliver.
+HEALS = pl.Schema({"bucket": pl.Int32(), "partner": pl.String(), "person": pl.String(), "benefit": pl.String(), "fact_id": pl.String()})
 
 TABLES = {
     "facts": FACTS,
@@ -132,6 +152,8 @@ TABLES = {
     "touched": TOUCHED,
     "quarantine": QUARANTINE,
     "subscriptions": SUBSCRIPTION_ROWS,
+    "refreshes": REFRESHES,
+    "members": MEMBERS,
     "identities": IDENTITIES,
     "drops": DROPS,
     "chains": CHAINS,

@@ -23,12 +23,11 @@ from schemas.frames import require
 from storage import avro_blocks, avro_schema
 from storage.avro_blocks import MARKER_BYTES, AvroFile, long, read_content, read_index
 from storage.avro_schema import Type, as_json, has_cut, smallest
-from storage.avro_walk import cut
+from storage.avro_walk import DECIMAL_LIMIT, cut
 
 BLOCK_ROWS = 4096
 READ_ROWS = 1 << 18  # rows that `read` decodes at a time
 READ_BYTES = 256 << 20  # and bytes
-DIGITS = 10**12  # money below this, in hundredths
 NONCE = secrets.token_hex(16)  # marks rows of ours between blocks; never written
 ARROW = {"string": pa.large_string(), "int": pa.int32(), "long": pa.int64(), "boolean": pa.bool_()}
 LOGICAL = {"date": pa.date32(), "timestamp-millis": pa.timestamp("ms", "UTC"), "decimal": pa.decimal128(12, 2)}
@@ -155,13 +154,14 @@ def batches(source: Path | bytes, contract: Contract, rows: int) -> Iterator[pl.
     with opened(source) as file:
         found, layout = index(file, contract)
         contents: list[bytes] = []
-        first = held = 0
+        first = rows_held = bytes_held = 0
         for number, block in enumerate(found.blocks):
             contents.append(content_of(file, found, number))
-            held += block.rows
-            if held >= rows or sum(map(len, contents)) >= READ_BYTES or number + 1 == len(found.blocks):
+            rows_held += block.rows
+            bytes_held += len(contents[-1])
+            if rows_held >= rows or bytes_held >= READ_BYTES or number + 1 == len(found.blocks):
                 yield decode(contents, [one.rows for one in found.blocks[first : number + 1]], layout, contract, first)
-                contents, first, held = [], number + 1, 0
+                contents, first, rows_held, bytes_held = [], number + 1, 0, 0
 
 
 def decode(contents: list[bytes], rows: list[int], layout: Type, contract: Contract, first: int) -> pl.DataFrame:
@@ -183,7 +183,10 @@ def decode(contents: list[bytes], rows: list[int], layout: Type, contract: Contr
 
 
 def decode_rows(contents: list[bytes], rows: list[int], layout: Type, contract: Contract) -> pl.DataFrame:
-    """Decode the blocks' rows as the layout has them."""
+    """Decode the blocks' rows as the layout has them.
+
+    A branch number that a union of two does not have is taken for one that it has: only a checksum can tell.
+    """
     key = next(name for name, kind in contract.fields.items() if kind == "string")
     between = b"".join(long(len(NONCE)) + NONCE.encode() if name == key else least(kind) for name, kind in layout.fields.items())
     data = between.join([*contents, b""])
@@ -228,7 +231,7 @@ def fitted(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     for column in whole:
         for part in decimals(column):
             money = part.to_physical()
-            if any(abs(cast(int, end)) >= DIGITS for end in (money.min(), money.max()) if end is not None):
+            if any(abs(cast(int, end)) >= DECIMAL_LIMIT for end in (money.min(), money.max()) if end is not None):
                 raise BrokenFileError(f"field '{column.name}' has more than 12 digits")
     return whole
 

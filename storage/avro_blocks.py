@@ -218,10 +218,10 @@ def unzstd(data: bytes) -> bytes:
     """Zstandard frames."""
     content, length = [], 0
     try:
-        stream = pa.CompressedInputStream(pa.BufferReader(data), "zstd")
-        while length <= CONTENT_LIMIT and (piece := stream.read(ZSTD_BYTES)):
-            content.append(piece)
-            length += len(piece)
+        with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
+            while length <= CONTENT_LIMIT and (piece := stream.read_buffer(ZSTD_BYTES)):
+                content.append(piece)
+                length += piece.size
     except OSError:
         raise BrokenFileError("its zstandard data cannot be decompressed") from None
     return b"".join(content)

@@ -41,7 +41,7 @@ class Type:
 
     def __str__(self) -> str:
         if self.kind == "union":
-            return " or ".join(str(branch) for branch in self.inner)
+            return f"union of {', '.join(str(branch) for branch in self.inner)}"
         return f"{self.kind} {self.logical}".strip()
 
 
@@ -91,7 +91,8 @@ class Parser:
 
     def define(self, schema: Mapping[str, Any], kind: str, space: str) -> Type:
         """Parse and remember a record, enum or fixed."""
-        name, space = schema.get("name"), schema.get("namespace", space)
+        name, given = schema.get("name"), schema.get("namespace")
+        space = space if given is None else given
         if not isinstance(name, str) or not isinstance(space, str):
             raise BrokenFileError(f"the schema has a {kind} without a name")
         full = name if "." in name else f"{space}.{name}"

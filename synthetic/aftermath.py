@@ -47,7 +47,7 @@ def with_versions(facts: pl.DataFrame, dice: Dice, until: int) -> pl.DataFrame:
     keys = addresses(facts)
     person, case, kind, _ = keys
     recorded, latest = facts["recorded"].to_numpy(), until * DAY_MS + 20 * HOUR_MS
-    corrected = dice.chance("corrected", CORRECTED, *keys)
+    corrected = dice.chance("corrected", CORRECTED, *keys) & facts["amount"].is_not_null().to_numpy()
     again = np.where(corrected, np.minimum(recorded + dice.integers("corrected after", 1, 6, *keys) * DAY_MS, latest), recorded)
     withdrawn = dice.chance("case withdrawn", CASES_WITHDRAWN, person, case)
     withdrawn |= (kind == PAYMENT) & dice.chance("withdrawn", PAYMENTS_WITHDRAWN, *keys)
@@ -63,8 +63,17 @@ def with_versions(facts: pl.DataFrame, dice: Dice, until: int) -> pl.DataFrame:
 def mistaken(facts: pl.DataFrame) -> pl.DataFrame:
     """What stood there before a correction: another amount, a span too few, a day too many."""
     fewer = pl.max_horizontal(pl.col("spans").list.len().cast(pl.Int32) - 1, 1)
+    return with_other_amount(facts).with_columns(spans=pl.col("spans").list.head(fewer), stated_days=pl.col("stated_days") + 1)
+
+
+def with_other_amount(facts: pl.DataFrame) -> pl.DataFrame:
+    """Facts with an amount a tenth higher; or lower, where there is a guarantee: it follows, as more income is set off against it."""
+    tenth, guaranteed = pl.col("amount") // 10 + 1, pl.col("guarantee").is_not_null()
+    yearly, income = (pl.col("guarantee").struct.field(name) for name in ("yearly_amount", "income_related_yearly"))
+    changed = {"yearly_amount": yearly - 12 * tenth, "income_related_yearly": income + 12 * tenth}
+    guarantee = pl.col("guarantee").struct.with_fields(**{name: value.cast(pl.Decimal(12, 2)) for name, value in changed.items()})
     return facts.with_columns(
-        amount=pl.col("amount") * 9 // 10, spans=pl.col("spans").list.head(fewer), stated_days=pl.col("stated_days") + 1
+        amount=pl.col("amount") + pl.when(guaranteed).then(-tenth).otherwise(tenth), guarantee=pl.when(guaranteed).then(guarantee)
     )
 
 
@@ -79,9 +88,8 @@ def corrected_facts(facts: pl.DataFrame, dice: Dice) -> pl.DataFrame:
     middle = ((span.struct.field("first").cast(pl.Int32) + span.struct.field("last").cast(pl.Int32)) // 2).cast(pl.Date)
     last = pl.when(pl.int_range(pl.len()) == pl.len() - 1).then(middle).otherwise(span.struct.field("last"))
     shorter = pl.Series(dice.chance("shorter", 0.5, *addresses(facts)), dtype=pl.Boolean)
-    return facts.with_columns(
+    return with_other_amount(facts).with_columns(
         version=pl.col("version") + 1,
-        amount=pl.col("amount") * 21 // 20 + 1,
         spans=pl.when(shorter).then(pl.col("spans").list.eval(span.struct.with_fields(last=last))).otherwise("spans"),
         reason=pl.lit(CORRECTION),
     )

@@ -100,7 +100,8 @@ def guarantee(
     age = (month_of(on) - month_of(people.birth_date(keys[0]))) // 12
     whole = 100 * 40 * 1000
     exact = np.maximum(np.array(FACTORS)[np.searchsorted(BANDS, age, side="right")] * base * years * extent - income * whole, 0)
-    return granted, years, income, np.where(exact < 12 * whole, 0, (2 * exact + 12 * whole) // (24 * whole) * 12)
+    yearly = np.where(exact < 12 * whole, 0, (2 * exact + 12 * whole) // (24 * whole) * 12)
+    return granted & (yearly > 0), years, income, yearly
 
 
 def guarantee_records(granted: Bools, years: Ints, income: Ints, yearly: Ints) -> pl.Series:

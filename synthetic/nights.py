@@ -7,14 +7,14 @@ import polars as pl
 
 from synthetic import certificates, months, spells
 from synthetic.cases import begin_cases
-from synthetic.catalogue import BENEFITS, CERTIFICATES, MONTHLY, SPELLS
+from synthetic.catalogue import BENEFITS, CERTIFICATES, MONTHLY
 from synthetic.days import DAY_MS, month_of
 from synthetic.dice import Bools, Ints
 from synthetic.facts import draft, recorded_days
 from synthetic.people import PER_NIGHT, YEAR, People, per_night
 from synthetic.scenarios import Scenario
 from synthetic.sequels import sequels
-from synthetic.stock import holders, known, shares, stock
+from synthetic.stock import holders, known, shares, spell_of, stock
 
 TOUCHED = 0.005
 FOLLOWED_UP = 0.1
@@ -82,7 +82,7 @@ def new_cases(people: People, scenario: Scenario, benefit: str, persons: Ints, n
     if benefit in MONTHLY:
         facts = months.first_versions(MONTHLY[benefit], people, (persons, case), month_of(began), int(month_of(today)), dice)
         return tonight(facts, today)
-    cases = begin_cases(SPELLS[benefit], persons, case, began, now + 400, dice)
+    cases = begin_cases(spell_of(scenario, benefit), persons, case, began, now + 400, dice)
     facts = spells.first_versions(cases, scenario, now)
     return facts.filter(recorded_days(facts) == today)
 

@@ -9,22 +9,25 @@ from schemas.errors import UsageError
 
 @dataclass(frozen=True)
 class Scenario:
-    """An emphasis. shares: factors on the share of persons who have a benefit; larger: share of payments whose period is larger than what
-    is compensated; late: parental days are claimed 30 to 90 days afterwards; pairs: two of AS, FP, GP are subscribed to per person, no
-    other.
+    """An emphasis.
+
+    shares: factors on the share of persons who have a benefit; larger: share of payments whose period is larger than the case; gap: share of
+    steps that end early, at least; late: parental days are claimed 30 to 90 days afterwards; pairs: of AS, FP and GP two are subscribed to per
+    person, and nothing else, by partners that may have them.
     """
 
     text: str = ""
     born_from: date | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
     larger: float = 0.08
+    gap: float = 0.0
     late: bool = False
     pairs: bool = False
 
 
 ORDINARY = Scenario()
 SCENARIOS: Mapping[str, Scenario] = {
-    "S02": Scenario("payment periods larger than the compensated days", shares={"FK:SJP": 2.0, "FK:RBE": 3.0}, larger=0.8),
+    "S02": Scenario("payment periods larger than the compensated days", shares={"FK:SJP": 2.0, "FK:RBE": 3.0}, larger=0.8, gap=0.8),
     "S07": Scenario("everybody is born after 1999", born_from=date(2000, 1, 1), shares={"FK:SJP": 3.0}),
     "S09": Scenario("parental days claimed up to 90 days afterwards", shares={"FK:FP": 4.0}, late=True),
     "S10": Scenario("subscriptions to two of AS, FP and GP", shares={"FK:AS": 4.0, "FK:FP": 3.0, "FK:GP": 5.0}, pairs=True),

@@ -1,24 +1,24 @@
 """How cases go on: a further payment, a correction, an extended decision, a recovery claim, a withdrawal."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
 
 from synthetic.aftermath import claimed_facts, corrected_facts, withdrawn_facts
-from synthetic.catalogue import MONTHLY, SPELLS, Spell
+from synthetic.catalogue import SPELLS, Spell
 from synthetic.count import count_days
 from synthetic.days import DAY_MS, dates, moment
 from synthetic.dice import Dice
 from synthetic.facts import CLAIM, DECISION, DRAFT, FACT, PAYMENT, addresses, draft, held, spans
 from synthetic.people import People
-from synthetic.spells import STATED_RIGHTLY
+from synthetic.spells import OUTCOMES, STATED_RIGHTLY
 
 PAY, CORRECT, EXTEND, CLAIM_BACK, WITHDRAW = range(5)
 WEIGHTS = (40, 24, 18, 12, 6)
 LESS = 0.3
-EXTENSION_DAYS = 30
-SHORT_PAYMENT_DAYS = 5
+LONG_DAYS, SHORT_DAYS = 30, 5
+STALE_DAYS, EARLY_DAYS = 100, 60
 CLAIMED_AFTER_DAYS = 14
 
 
@@ -33,11 +33,13 @@ def sequels(people: People, benefit: str, facts: pl.DataFrame, night: int) -> pl
     payments = facts.filter(kind=PAYMENT)
     due = payments.filter((pl.col("action") == CLAIM_BACK) & (pl.col("recorded") < (today - CLAIMED_AFTER_DAYS) * DAY_MS))
     said = [
-        extended_decisions(cases, benefit in MONTHLY, dice),
-        next_payments(cases.filter(action=PAY)),
+        extended_decisions(cases, spell is None, dice),
+        next_payments(cases.filter(action=PAY), spell is None),
         claimed_facts(one_each(due, dice), pl.col("last_claim") + 1),
         withdrawn_facts(one_each(payments.filter(action=WITHDRAW), dice)),
-        corrected_facts(one_each(facts.filter((pl.col("action") == CORRECT) & (pl.col("kind") != CLAIM)), dice), dice),
+        corrected_facts(
+            one_each(facts.filter((pl.col("action") == CORRECT) & (pl.col("kind") != CLAIM) & pl.col("amount").is_not_null()), dice), dice
+        ),
     ]
     new = pl.concat([frame.select(*DRAFT) for frame in said])
     new = new.with_columns(recorded=pl.Series(moment(dice.at("said"), np.full(len(new), today), *addresses(new))))
@@ -58,19 +60,21 @@ def one_each(facts: pl.DataFrame, dice: Dice) -> pl.DataFrame:
 
 
 def planned(facts: pl.DataFrame, benefit: str, today: date, dice: Dice) -> pl.DataFrame:
-    """A row per person: what is to happen, how far the case is decided and paid, and the highest numbers."""
+    """A row per person: what is to happen, how far the case is decided and paid, and the highest numbers.
+
+    first, last: the next period to be paid. A case that is refused, long over or decided far ahead is corrected, not paid or extended.
+    """
     decided, paid = pl.col("kind") == DECISION, pl.col("kind") == PAYMENT
     cases = facts.group_by("person", maintain_order=True).agg(
         pl.col("case").first(),
+        pl.col("extent_permille", "amount", "outcome", "guarantee").filter(decided).last(),
         decided_from=pl.col("period_from").filter(decided).min(),
+        renewed_from=pl.col("period_from").filter(decided).last(),
         decided_to=pl.col("period_to").filter(decided).max(),
         endless=pl.col("period_to").filter(decided).is_null().any(),
-        over=((pl.col("outcome") == "AVSLAG") | pl.col("withdrawn")).filter(decided).any(),
+        over=((pl.col("outcome") == OUTCOMES[1]) | pl.col("withdrawn")).filter(decided).any(),
         spanned=(pl.col("spans").list.len() > 0).any(),
         level=pl.col("spans").filter(decided).last().list.last().struct.field("level"),
-        extent_permille=pl.col("extent_permille").filter(decided).last(),
-        amount=pl.col("amount").filter(decided).last(),
-        outcome=pl.col("outcome").filter(decided).last(),
         country=pl.col("country").filter(paid).last(),
         last_decision=pl.col("nr").filter(decided).max(),
         paid_to=pl.col("period_to").filter(paid & ~pl.col("withdrawn")).max(),
@@ -78,13 +82,18 @@ def planned(facts: pl.DataFrame, benefit: str, today: date, dice: Dice) -> pl.Da
         last_payment=pl.col("nr").filter(paid).max().fill_null(0),
         last_claim=pl.col("nr").filter(pl.col("kind") == CLAIM).max().fill_null(0),
     )
-    length = SHORT_PAYMENT_DAYS if benefit in MONTHLY else SPELLS[benefit].pay_days or SHORT_PAYMENT_DAYS
+    spell = SPELLS.get(benefit)
+    days = LONG_DAYS if spell is None or spell.pay_days or spell.weekly else SHORT_DAYS
     first = pl.coalesce(pl.col("paid_to").dt.offset_by("1d"), "decided_from")
     drawn = pl.Series(dice.pick("action", WEIGHTS, cases["person"].to_numpy()))
+    stale = pl.col("over") | (pl.col("decided_to") < today - timedelta(days=STALE_DAYS)).fill_null(False)
+    early = (pl.col("decided_to") > today + timedelta(days=EARLY_DAYS)).fill_null(False)
+    idle = ((drawn == PAY) & (stale | (first > today))) | ((drawn == EXTEND) & (stale | early))
     return cases.with_columns(
+        days=days,
         first=first,
-        last=first.dt.month_end() if benefit in MONTHLY else first.dt.offset_by(f"{length - 1}d"),
-        action=pl.when((drawn == PAY) & ((first > today) | pl.col("over"))).then(CORRECT).otherwise(drawn),
+        last=first.dt.month_end() if spell is None or spell.weekly else first.dt.offset_by(f"{days - 1}d"),
+        action=pl.when(idle).then(CORRECT).otherwise(drawn),
     )
 
 
@@ -94,8 +103,8 @@ def extended_decisions(cases: pl.DataFrame, monthly: bool, dice: Dice) -> pl.Dat
     cases = cases.filter((pl.col("action") == EXTEND) | beyond)
     less = pl.Series(dice.chance("less", LESS, cases["person"].to_numpy()), dtype=pl.Boolean)
     first = pl.coalesce(pl.col("decided_to").dt.offset_by("1d"), pl.col("first").dt.month_start())
-    last = pl.max_horizontal("last", first.dt.offset_by(f"{EXTENSION_DAYS - 1}d"))
-    extent = pl.when(less).then(pl.min_horizontal("extent_permille", 500)).otherwise("extent_permille")
+    last = pl.max_horizontal("last", first + pl.duration(days=pl.col("days") - 1))
+    extent = pl.when(less & pl.col("guarantee").is_null()).then(pl.min_horizontal("extent_permille", 500)).otherwise("extent_permille")
     cases = cases.with_columns(
         first=first,
         last=last.dt.month_end() if monthly else last,
@@ -115,14 +124,19 @@ def extended_decisions(cases: pl.DataFrame, monthly: bool, dice: Dice) -> pl.Dat
         spans=spans(cases["spanned"].cast(pl.Int64).to_numpy(), first_day, last_day, permille, with_span["level"]),
         extent_permille=cases["extent"],
         amount=cases["amount"],
-        outcome=cases["outcome"].replace("AVSLAG", "BEVILJAN"),
+        outcome=cases["outcome"],
+        guarantee=cases["guarantee"],
         reason="FORLANGNING",
         recorded=0,
     )
 
 
-def next_payments(cases: pl.DataFrame) -> pl.DataFrame:
+def next_payments(cases: pl.DataFrame, monthly: bool) -> pl.DataFrame:
     """The payment that follows the last. Frame of facts.DRAFT."""
+    as_decided = (pl.col("renewed_from") > pl.col("paid_to")).fill_null(True)
+    days = (pl.col("last") - pl.col("first")).dt.total_days() + 1
+    daily = pl.col("amount") * days * pl.col("extent_permille") // 1000
+    cases = cases.with_columns(paid=pl.when(as_decided).then("amount").otherwise("paid") if monthly else daily)
     return draft(
         cases["person"].to_numpy(),
         case=cases["case"],
@@ -130,7 +144,7 @@ def next_payments(cases: pl.DataFrame) -> pl.DataFrame:
         nr=cases["last_payment"] + 1,
         period_from=cases["first"],
         period_to=cases["last"],
-        amount=cases["paid"].fill_null(cases["amount"]),
+        amount=cases["paid"],
         extent_permille=cases["extent_permille"],
         country=cases["country"],
         status="UTBETALD",

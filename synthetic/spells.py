@@ -14,6 +14,7 @@ STEPS_PER_DECISION = 2
 DECISIONS = MOST_STEPS // STEPS_PER_DECISION
 REFUSED = 0.04
 GRANTED_LONGER = 0.15
+OUTCOMES = ("BEVILJAN", "AVSLAG")
 ASTRAY = 0.002
 PAID_FOR_NOTHING = 0.03
 STATED = 0.9
@@ -58,9 +59,9 @@ def decisions(cases: Cases, not_before: Ints) -> pl.DataFrame:
         period_from=dates(first[rows]),
         period_to=dates(last[rows]),
         spans=step_spans(cases, granted, exists, refusal),
-        extent_permille=cases.extent[:, ::STEPS_PER_DECISION][rows],
-        amount=daily(cases, rows[0]),
-        outcome=named(refusal[rows[0]].astype(np.int64), ("BEVILJAN", "AVSLAG")),
+        extent_permille=nullable(cases.extent[:, ::STEPS_PER_DECISION][rows], ~refusal[rows[0]]),
+        amount=nullable(daily(cases, rows[0]), ~refusal[rows[0]]),
+        outcome=named(refusal[rows[0]].astype(np.int64), OUTCOMES),
         recorded=moment(dice.at("decision"), recorded, person, case, nr),
     )
 

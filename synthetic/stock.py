@@ -1,12 +1,14 @@
 """The stock: all facts that there are on the first business date."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 
 from synthetic import certificates, months, spells
 from synthetic.aftermath import claims, with_versions
 from synthetic.cases import past_cases
-from synthetic.catalogue import MONTHLY, SPELLS
+from synthetic.catalogue import MONTHLY, SPELLS, Spell
 from synthetic.dice import Bools, Floats, Ints, curve
 from synthetic.facts import recorded_days
 from synthetic.people import People
@@ -27,11 +29,16 @@ def holders(people: People, scenario: Scenario, benefit: str, persons: Ints) -> 
     return people.dice.at(benefit).chance("holder", shares(people, scenario, benefit, persons), persons)
 
 
+def spell_of(scenario: Scenario, benefit: str) -> Spell:
+    """A benefit of the day units, with the scenario's emphasis."""
+    return replace(SPELLS[benefit], gap=max(SPELLS[benefit].gap, scenario.gap))
+
+
 def stock(people: People, scenario: Scenario, benefit: str, persons: Ints) -> pl.DataFrame:
     """The facts of persons that are known on the first business date, all versions. Frame of facts.DRAFT."""
     persons, dice = persons[holders(people, scenario, benefit, persons)], people.dice.at(benefit)
     if benefit in SPELLS:
-        cases = past_cases(SPELLS[benefit], people, persons, dice)
+        cases = past_cases(spell_of(scenario, benefit), people, persons, dice)
         facts = spells.first_versions(cases, scenario, cases.first)
     elif benefit in MONTHLY:
         facts = months.past_facts(MONTHLY[benefit], people, persons, dice)

@@ -65,6 +65,7 @@ def compare(
     contents: pl.DataFrame,
     held: pl.DataFrame,
     told: pl.DataFrame,
+    gone: pl.DataFrame,
     units: Mapping[str, str],
     sequences: Mapping[str, int],
     night: int,
@@ -73,7 +74,7 @@ def compare(
 
     groups: frames.SUBSCRIPTIONS with `in_slice` (a refresh's turn) and `frozen` (code of the rejection that freezes it, or null);
     named: name_persons.NAMED of their persons; contents: held, not withdrawn facts with windows, units, deviation, digest;
-    held: frames.FACTS, withdrawn ones too; told: frames.TOLD, the newest row of each fact;
+    held: frames.FACTS, withdrawn ones too; told: frames.TOLD, the newest row of each fact; gone: retract.gone_reasons of their facts;
     units: benefit -> unit; sequences: partner -> tonight's sequence.
     """
     groups = with_trigger(
@@ -82,7 +83,7 @@ def compare(
     groups = groups.with_row_index("group")
     contents = contents.with_row_index("fact")
     visible = show(groups, contents)
-    happened = pl.concat([snapshots(groups, visible), differences(groups, visible, contents, held, told), freezes(groups)])
+    happened = pl.concat([snapshots(groups, visible), differences(groups, visible, contents, held, told, gone), freezes(groups)])
     records = assemble(happened, groups, contents, units)
     return Compared(
         records.select(list(RECORDS)),
@@ -133,7 +134,7 @@ def snapshots(groups: pl.DataFrame, visible: pl.DataFrame) -> pl.DataFrame:
 
 
 def differences(
-    groups: pl.DataFrame, visible: pl.DataFrame, contents: pl.DataFrame, held: pl.DataFrame, told: pl.DataFrame
+    groups: pl.DataFrame, visible: pl.DataFrame, contents: pl.DataFrame, held: pl.DataFrame, told: pl.DataFrame, gone: pl.DataFrame
 ) -> pl.DataFrame:
     """R24: NEW, CORRECTED and ANNULLED of the groups that get no snapshot."""
     steady = groups.filter(pl.col("snapshot").is_null(), pl.col("frozen").is_null())
@@ -150,7 +151,7 @@ def differences(
     )
     both = seen.join(known, on=["group", "fact_id"], how="full", coalesce=True).filter(pl.col("digest").ne_missing(pl.col("digest_now")))
     both = both.join(steady.select("group", "person", "benefit", "personnummer", "heal_due"), on="group")
-    gone = both.filter(pl.col("fact").is_null()).join(
+    ceased = both.filter(pl.col("fact").is_null()).join(
         held.select("person", "benefit", "fact_id", *(pl.col(c).alias(f"{c}_held") for c in ("case_id", "version", "kind", "reason"))),
         on=["person", "benefit", "fact_id"],
         how="left",
@@ -164,14 +165,15 @@ def differences(
     }
     action = pl.when(pl.col("digest").is_null()).then(pl.lit("NEW")).otherwise(pl.lit("CORRECTED"))
     changed = both.filter(pl.col("fact").is_not_null()).select(events(fact=pl.col("fact"), action=action, **shared))
-    annulled = gone.select(
+    ceased = ceased.join(gone, on=["person", "benefit", "fact_id"], how="left")
+    annulled = ceased.select(
         events(
             action=pl.lit("ANNULLED"),
             fact_id=pl.col("fact_id"),
             case_id=pl.coalesce("case_id_held", "case_id"),
             version=pl.coalesce("version_held", "version"),
             kind=pl.coalesce("kind_held", "kind"),
-            reason=pl.col("reason_held"),
+            reason=pl.when(pl.col("version_held").is_null()).then("retraction").otherwise("reason_held"),
             **shared,
         )
     )

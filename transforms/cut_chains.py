@@ -121,8 +121,8 @@ def next_state(state: ChainState, result: Cut, business_date: date, off: bool, c
 
 def cut_gated(
     state: ChainState, waiting: Sequence[Candidate], obstacles: Mapping[str, Obstacle], rejected: Mapping[str, int], open_: Collection[str]
-) -> Cut:
-    """Cut a chain with its gates. rejected: records rejected by drop, of the drops that were judged; open_: drops that an operator accepted.
+) -> tuple[Cut, dict[str, Obstacle]]:
+    """Cut a chain with its gates; the second result has all obstacles, the gates' too. rejected: records rejected by drop, of the drops that were judged; open_: drops that an operator accepted.
 
     A drop that the result consumes and that `rejected` does not name was never judged: a sibling took its place until a gate closed on it.
     """
@@ -137,7 +137,7 @@ def cut_gated(
                 break
             sizes.append(candidate.rows)
         else:
-            return result
+            return result, hindered
 
 
 def is_current(result: Cut, state: ChainState, business_date: date) -> bool:

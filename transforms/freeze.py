@@ -8,13 +8,13 @@ FROZEN = pl.Schema({"person": pl.String, "benefit": pl.String, "frozen": pl.Stri
 def freeze(rejected: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     """(person, benefit, frozen): the code of the first rejected record that still freezes.
 
-    rejected: frames.QUARANTINE, the newest row of each arrival; held: frames.FACTS as `hold` gives them. A record freezes until a valid one of the
+    rejected: frames.QUARANTINE without those that were released or retracted; held: frames.FACTS as `hold` gives them. A record freezes until a valid one of the
     same fact holds with an equal or higher version (after a VERSION_CONFLICT: higher).
     """
     versions = held.select("person", pl.col("benefit").alias("drop_benefit"), "fact_id", pl.col("version").alias("held_version"))
     cured = pl.col("held_version") >= pl.col("version") + (pl.col("code") == "VERSION_CONFLICT").cast(pl.Int32)
     return (
-        rejected.filter(~pl.col("released"), pl.col("code") != "INVALID_PERSONNUMMER")
+        rejected.filter(pl.col("code") != "INVALID_PERSONNUMMER")
         .join(versions, on=["person", "drop_benefit", "fact_id"], how="left")
         .filter(~cured.fill_null(False) | (pl.col("fact_id") == ""))
         .sort("arrival")

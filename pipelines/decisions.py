@@ -1,0 +1,117 @@
+"""What an operator decides between two nights: refresh, retract, accept, release. Each becomes a command that the next night takes."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from pipelines.ingest import SUBSCRIPTION_KEY
+from pipelines.plan import table_folder
+from pipelines.run import unfinished
+from schemas.errors import RefusedError, UsageError
+from schemas.frames import IDENTITIES, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS
+from schemas.personnummer import is_valid
+from schemas.quarantine import arrival_of_id
+from storage import commands, tables
+from storage.conf import read_conf
+from storage.inbox import HEAD
+from storage.lock import only_writer
+from storage.workspace import Catalog, Workspace
+from transforms.name_persons import name_persons
+
+
+@contextmanager
+def deciding(workspace: Workspace) -> Iterator[Catalog]:
+    """Hold the workspace for a decision. RefusedError while a committed run is unfinished."""
+    with only_writer(workspace):
+        catalog = workspace.catalog()
+        left = unfinished(workspace)
+        if left:
+            raise RefusedError(f"run {left[0]} is committed and not finished: give its `lefi nightly` again first")
+        yield catalog
+
+
+def table(workspace: Workspace, name: str, schema: pl.Schema, buckets: int) -> pl.DataFrame:
+    """A whole table."""
+    return tables.read(tables.files(table_folder(workspace, name)), schema, 0, buckets)
+
+
+def refresh(
+    workspace: Workspace, partner: str, benefit: str | None, person: str | None, born_from: date | None, born_to: date | None
+) -> Mapping[str, Any]:
+    """Queue a refresh as if ordered (R16): the groups that match are fixed now. RefusedError when none does."""
+    with deciding(workspace) as catalog:
+        conf = read_conf(workspace.conf)
+        if partner not in conf.partners:
+            raise RefusedError(f"--partner {partner}: not in conf/partners.yaml")
+        if benefit is not None and benefit not in conf.benefits:
+            raise RefusedError(f"--benefit {benefit}: not in conf/benefits.yaml")
+        if person is not None and not is_valid(person):
+            raise UsageError("--person: not a personnummer (R10): 12 digits, a real date, the right check digit")
+        if born_from and born_to and born_from > born_to:
+            raise UsageError(f"--born-from {born_from} is after --born-to {born_to}")
+        rows = tables.newest(table(workspace, "subscriptions", SUBSCRIPTION_ROWS, catalog.buckets), SUBSCRIPTION_KEY)
+        groups = rows.filter(~pl.col("gone"), pl.col("partner") == partner)
+        if benefit:
+            groups = groups.filter(pl.col("benefit") == benefit)
+        if person:
+            groups = groups.filter(pl.col("person") == key_of(workspace, person))
+        if born_from or born_to:
+            named = name_persons(table(workspace, "persons", PERSONS, catalog.buckets))
+            born = named.filter(pl.col("birth_date") >= (born_from or date.min), pl.col("birth_date") <= (born_to or date.max))
+            groups = groups.join(born, on="person", how="semi")
+        if groups.is_empty():
+            raise RefusedError(f"nothing to refresh: {partner} has no active subscription that matches")
+        number = 1 + max((command.number for command in commands.read(workspace)), default=0)
+        order_id = f"refresh-{number:06d}"
+        members = groups.select("bucket", "partner", "person", "benefit").with_columns(
+            refresh=pl.lit(0, pl.Int64()), waits=pl.lit(True), night=pl.lit(catalog.night, pl.Int32())
+        )
+        commands.give(workspace, "refresh", {"partner": partner, "order_id": order_id}, members.select(list(MEMBERS)).sort("bucket"))
+        return {"order_id": order_id, "persons": groups["person"].n_unique(), "groups": groups.height}
+
+
+def key_of(workspace: Workspace, number: str) -> str:
+    """The key of the person with a number."""
+    aliases = tables.newest(table(workspace, "identities", IDENTITIES, 0), ["number"]).filter(pl.col("number") == number)
+    return str(aliases["person"][0]) if aliases.height else number
+
+
+def retract(workspace: Workspace, source_run: str, reason: str) -> Mapping[str, Any]:
+    """Withdraw every record of a source run from the next night on (R44)."""
+    with deciding(workspace):
+        received = 0
+        for name in ("facts", "quarantine"):
+            files = tables.files(table_folder(workspace, name))
+            received += sum(
+                int(pl.scan_parquet(file.path).filter(pl.col("source_run") == source_run).select(pl.len()).collect().item())
+                for file in files
+            )
+        if received:
+            commands.give(workspace, "retract", {"source_run": source_run, "reason": reason})
+        return {"source_run": source_run, "records": received}
+
+
+def accept(workspace: Workspace, drop: str, reason: str) -> Mapping[str, Any]:
+    """Let a drop through the gates, as it lies there now (R4)."""
+    with deciding(workspace):
+        head = workspace.inbox / drop / HEAD
+        if "/" in drop or not head.is_file():
+            raise RefusedError(f"inbox has no drop '{drop}'")
+        digest = hashlib.sha256(head.read_bytes()).hexdigest()
+        commands.give(workspace, "accept", {"drop": drop, "sha256": digest, "reason": reason})
+        return {"drop": drop, "sha256": digest}
+
+
+def release(workspace: Workspace, quarantine_id: str, reason: str) -> Mapping[str, Any]:
+    """Say that a rejected record freezes nobody any more (R36). RefusedError when there is none with that id."""
+    with deciding(workspace) as catalog:
+        arrival = arrival_of_id(quarantine_id)
+        found = table(workspace, "quarantine", QUARANTINE, catalog.buckets).filter(pl.col("arrival") == arrival)
+        if arrival is None or found.is_empty():
+            raise RefusedError(f"quarantine has no record '{quarantine_id}'")
+        commands.give(workspace, "release", {"arrival": arrival, "reason": reason})
+        return {"id": quarantine_id, "benefit": found["drop_benefit"][0], "code": found["code"][0], "drop": found["drop"][0]}

@@ -1,0 +1,22 @@
+"""How a rejected record is named: by when it arrived, never by whom it is about."""
+
+import re
+
+from schemas.buckets import DROP_BITS, ROW_BITS
+
+PATTERN = re.compile(r"Q(\d+)-(\d+)-(\d+)")
+
+
+def quarantine_id(arrival: int) -> str:
+    """The id of a rejected record: Q<night>-<drop's ordinal>-<row>."""
+    row, rest = arrival % (1 << ROW_BITS), arrival >> ROW_BITS
+    return f"Q{rest >> DROP_BITS}-{rest % (1 << DROP_BITS)}-{row}"
+
+
+def arrival_of_id(text: str) -> int | None:
+    """The arrival that an id names; None when it is not an id."""
+    found = PATTERN.fullmatch(text)
+    if found is None:
+        return None
+    night, ordinal, row = map(int, found.groups())
+    return (night << DROP_BITS | ordinal) << ROW_BITS | row
