@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -34,17 +34,6 @@ Frames = Iterable[pl.DataFrame]
 
 
 @dataclass(frozen=True)
-class Generated:
-    """What was made: rows by dataset, of all business dates. kept: drops that were there already, with the same content."""
-
-    first: date
-    last: date
-    drops: int = 0
-    kept: int = 0
-    rows: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Batch:
     """A drop to be: its head without files, and how its frames are made when they are needed."""
 
@@ -63,11 +52,12 @@ def generate(
     start: date | None = None,
     scenario: str | None = None,
     progress: Progress = lambda _: None,
-) -> Generated:
+) -> dict[str, Any]:
     """Write the drops of `nights` business dates, and conf/partners.yaml where it is missing; the same arguments make the same bytes.
 
-    Drops that a run with the same arguments has left are kept, so more nights can follow. UsageError for an impossible number or an unknown
-    scenario; RefusedError, before anything is written, where the inbox has another drop of one of the names.
+    Returns first and last date, drops made and kept, and rows by dataset of all of them. Kept is what a run with the same arguments has left,
+    so more nights can follow. UsageError for an impossible number or an unknown scenario; RefusedError, before anything is written, where
+    the inbox has another drop of one of the names.
     """
     if nights < 1:
         raise UsageError(f"--nights {nights}: at least one business date is needed")
@@ -87,7 +77,15 @@ def generate(
         head = head or write_drop(inbox / batch.name, batch)
         rows[head["dataset"]] += sum(file["rows"] for file in head["files"])
         progress(batch.name)
-    return Generated(days[0], days[-1], made, kept, rows)
+    return {"first": days[0], "last": days[-1], "drops": made, "kept": kept, "rows": rows}
+
+
+def show(summary: Mapping[str, Any]) -> None:
+    """The summary for people: what there is now, and what to do next."""
+    rows = ", ".join(f"{count:,} {dataset}" for dataset, count in summary["rows"].items())
+    kept = f", {summary['kept']} were there already" if summary["kept"] else ""
+    print(f"{summary['drops']} drops made{kept}: {rows}, from {summary['first']} to {summary['last']}")
+    print(f"Next: `lefi nightly WORKSPACE --business-date {summary['first']}`, then the dates after it.")
 
 
 def stems() -> list[str]:
@@ -106,9 +104,7 @@ def refuse_others(inbox: Path, source: str, names: Iterable[str]) -> None:
         head = finished(inbox / name)
         if head is not None and head.get("source") != source:
             theirs = head.get("source")
-            raise RefusedError(
-                f"inbox/{name} is there already, from '{theirs}': take another workspace, or the arguments that made that one"
-            )
+            raise RefusedError(f"inbox/{name} is there already, from '{theirs}': take another workspace or the arguments of that one")
 
 
 def finished(folder: Path) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -176,6 +176,21 @@ def release(
 
 
 @app.command()
+def reconcile(
+    workspace: WorkspaceArgument,
+    partner: Annotated[str | None, typer.Option(help="This partner only.")] = None,
+    heal: Annotated[bool, typer.Option("--heal", help="Have the next night deliver what is missing or wrong.")] = False,
+    runner: Runner = "embedded",
+    as_json: Json = False,
+) -> None:
+    """Compare everybody: what is visible with what was told, and that with the delivered files."""
+    from jobs.reconcile import reconcile as compare
+    from jobs.reconcile import show
+
+    finish(compare(workspace, partner, heal, runner), as_json, show)
+
+
+@app.command()
 def receive(
     outbox: Annotated[Path, typer.Argument(metavar="OUTBOX/PARTNER", help="The partner's folder of deliveries.", show_default=False)],
     state: Annotated[
@@ -190,11 +205,14 @@ def receive(
     finish(take(outbox, state, say), as_json, show)
 
 
-def main() -> None:
-    """Run the command line; every error that we foresee ends with its exit code and one line that says what to do."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; every error that we foresee ends with its exit code and one line that says what to do.
+
+    arguments: those of the process, unless given.
+    """
     logging.basicConfig(level=logging.ERROR)
     try:
-        app(standalone_mode=False)
+        app(arguments, standalone_mode=False)
     except LefiError as error:
         say(f"lefi: {error}")
         sys.exit(error.exit_code)

@@ -1,17 +1,16 @@
 """From what is held to what is delivered: decide, compare bite by bite, put the deliveries together (DESIGN 4)."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
 
 import polars as pl
 
 from pipelines.ingest import SUBSCRIPTION_KEY, Choice
 from pipelines.plan import Plan
-from pipelines.take import MEMBER_KEY, Bite, Intake, load, retractions, standing_subscriptions
+from pipelines.take import MEMBER_KEY, Bite, Intake, standing_subscriptions
+from pipelines.view import Clock, audited, view
 from schemas.buckets import ordinal_of
 from schemas.config import PERSONS as PERSONS_CHAIN
 from schemas.contracts import DELIVERY_RECORD, RECEIPT
@@ -19,18 +18,12 @@ from schemas.frames import FACTS, MEMBERS, PERSONS, QUARANTINE, REFRESHES, SUBSC
 from schemas.manifest import FileEntry, Input, Manifest, Previous, RefreshSlice, Withheld
 from storage import avro, durable, outbox, tables
 from storage.tables import TableFile
-from transforms.compare import compare
-from transforms.compensate import compensate
 from transforms.cut_chains import ChainState, Cut, Obstacle, cut_gated, next_state
-from transforms.digest import with_digest
-from transforms.freeze import freeze
-from transforms.hold import hold
-from transforms.name_persons import name_persons
 from transforms.queue_refreshes import QUEUE, choose_slice, settle_queue
-from transforms.retract import gone_reasons, without_retracted
 from transforms.take_orders import RECEIPTS, settle_receipts
 
-TOLD_KEY = ("partner", "person", "benefit", "fact_id")
+AUDIT = "audit differences"
+BLOCK_ROWS = 4096
 SLICE = pl.Schema({"bucket": pl.Int32(), "partner": pl.String(), "person": pl.String(), "benefit": pl.String()})
 
 
@@ -73,7 +66,6 @@ class Part:
 
     partner: str
     path: str
-    sha256: str
     buckets: tuple[tuple[int, int, int], ...]
     totals: Mapping[tuple[str, str], int]
 
@@ -228,26 +220,10 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     sliced = tables.read([verdict.refreshes.chosen] if verdict.refreshes.chosen else [], SLICE, bite.first, bite.last)
     touched = pl.concat([touched, sliced.select(list(TOUCHED))]).unique(maintain_order=True)
     due = subscriptions.filter(pl.col("benefit").is_in(current)).join(touched, on=["person", "benefit"], how="semi", maintain_order="left")
-    persons = due["person"].unique().sort()
-    clock.lap("plan")
-    named = name_persons(load(plan, "persons", PERSONS, bite, moved_and_new("persons"), persons))
-    stored = tables.read([*plan.files["facts"], *moved_and_new("facts")], FACTS, bite.first, bite.last, persons)
-    stored = stored.join(due, on=["person", "benefit"], how="semi", maintain_order="left")
-    facts = without_retracted(stored, retractions(plan))
-    clock.lap("decode")
-    held = hold(facts)
-    clock.lap("co-group")
-    unit = pl.col("benefit").replace_strict(plan.units, return_dtype=DELIVERY_RECORD.frame["unit"])
-    contents = with_digest(compensate(held.with_columns(unit.alias("unit"))))
-    clock.lap("windows")
-    rejected = tables.newest(load(plan, "quarantine", QUARANTINE, bite, moved_and_new("quarantine"), persons), ["arrival"])
-    told = tables.newest(load(plan, "told", TOLD, bite, moved_and_new("told"), persons), TOLD_KEY)
-    groups = due.join(freeze(rejected, held), on=["person", "benefit"], how="left", maintain_order="left")
     turn = sliced.select(SUBSCRIPTION_KEY).with_columns(in_slice=pl.lit(True))
-    groups = groups.join(turn, on=SUBSCRIPTION_KEY, how="left", maintain_order="left").with_columns(pl.col("in_slice").fill_null(False))
-    gone = gone_reasons(stored, retractions(plan))
-    result = compare(groups, named, contents, held, told, gone, plan.units, plan.sequences, plan.night)
-    clock.lap("compare")
+    groups = due.join(turn, on=SUBSCRIPTION_KEY, how="left", maintain_order="left").with_columns(pl.col("in_slice").fill_null(False))
+    seen = view(bite, plan, groups, moved_and_new, clock)
+    result = seen.compared
     parts = encode(result.records, bite, plan)
     clock.lap("encode")
     if result.told.height:
@@ -257,21 +233,23 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     if waiting.height:
         files["touched"] = tables.stage(plan.staging / "tables" / f"touched-{bite.name}.parquet", waiting.sort(list(TOUCHED)))
     clock.lap("ledger")
-    return Delivered(bite, parts, files, count(held, result.records), clock.seconds)
+    totals = count(seen.held, result.records) | audit(
+        bite, plan, subscriptions.filter(pl.col("benefit").is_in(current)), due, moved_and_new
+    )
+    clock.lap("audit")
+    return Delivered(bite, parts, files, totals, clock.seconds)
 
 
-class Clock:
-    """Seconds by step."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = perf_counter()
-
-    def lap(self, step: str) -> None:
-        """End a step."""
-        now = perf_counter()
-        self.seconds[step] = self.seconds.get(step, 0.0) + now - self._last
-        self._last = now
+def audit(
+    bite: Bite, plan: Plan, subscriptions: pl.DataFrame, due: pl.DataFrame, staged: Callable[[str], list[TableFile]]
+) -> dict[tuple[int, str, str], int]:
+    """Compare the groups that nobody touched of the buckets whose turn it is: nothing is expected. Counts what is found, by bucket and benefit."""
+    quiet = subscriptions.filter(pl.col("bucket").is_in(audited(bite, plan))).join(due, on=SUBSCRIPTION_KEY, how="anti")
+    if quiet.is_empty():
+        return {}
+    found = view(bite, plan, quiet.with_columns(in_slice=pl.lit(False)), staged, Clock()).compared.records
+    counted = found.group_by("bucket", "benefit").len()
+    return {(bucket, benefit, AUDIT): number for bucket, benefit, number in counted.iter_rows()}
 
 
 def keep_consumed(files: dict[str, TableFile], verdict: Verdict, plan: Plan, bite: Bite) -> None:
@@ -295,23 +273,26 @@ def touch(bite: Bite, plan: Plan, subscriptions: pl.DataFrame, staged: Callable[
         tables.read(staged("quarantine"), QUARANTINE, bite.first, bite.last).select("person", pl.col("drop_benefit").alias("benefit")),
         tables.read(staged("told"), TOLD, bite.first, bite.last).select("person", "benefit"),
         tables.read(staged("touched"), TOUCHED, bite.first, bite.last).select("person", "benefit"),
-        retracted_tonight(bite, plan),
+        taken_back_tonight(bite, plan),
         pairs.join(changed_persons, on="person", how="semi").select("person", "benefit"),
         subscriptions.filter(pl.col("initial_due") | pl.col("heal_due")).select("person", "benefit"),
     ]
     return pairs.join(pl.concat(changes).unique(), on=["person", "benefit"], how="semi").select(list(TOUCHED))
 
 
-def retracted_tonight(bite: Bite, plan: Plan) -> pl.DataFrame:
-    """(person, benefit) of what the retractions that tonight is the first night of take back."""
+def taken_back_tonight(bite: Bite, plan: Plan) -> pl.DataFrame:
+    """(person, benefit) of what is retracted or released, in the first night after that was decided."""
     runs = [each.source_run for each in plan.decisions.retractions if each.fresh]
-    if not runs:
-        return pl.DataFrame(schema={"person": pl.String(), "benefit": pl.String()})
-    place = pl.col("bucket").is_between(bite.first, bite.last), pl.col("source_run").is_in(runs)
-    facts = [pl.scan_parquet(file.path).filter(*place).select("person", "benefit") for file in plan.files["facts"]]
-    rejected = [pl.scan_parquet(file.path).filter(*place).select("person", benefit="drop_benefit") for file in plan.files["quarantine"]]
-    found = [*facts, *rejected]
-    return pl.concat(found).unique().collect() if found else pl.DataFrame(schema={"person": pl.String(), "benefit": pl.String()})
+    here, none = pl.col("bucket").is_between(bite.first, bite.last), pl.LazyFrame(schema={"person": pl.String(), "benefit": pl.String()})
+    retracted, released = pl.col("source_run").is_in(runs), pl.col("arrival").is_in(list(plan.decisions.released_tonight))
+    if not runs and not plan.decisions.released_tonight:
+        return none.collect()
+    facts = [pl.scan_parquet(file.path).filter(here, retracted).select("person", "benefit") for file in plan.files["facts"] if runs]
+    rejected = [
+        pl.scan_parquet(file.path).filter(here, retracted | released).select("person", benefit="drop_benefit")
+        for file in plan.files["quarantine"]
+    ]
+    return pl.concat([none, *facts, *rejected]).unique().collect()
 
 
 def encode(records: pl.DataFrame, bite: Bite, plan: Plan) -> tuple[Part, ...]:
@@ -319,18 +300,23 @@ def encode(records: pl.DataFrame, bite: Bite, plan: Plan) -> tuple[Part, ...]:
     parts = []
     for (partner,), own in records.partition_by("partner", as_dict=True, maintain_order=True).items():
         marker = outbox.marker(plan.run, str(partner))
+        head = avro.header(DELIVERY_RECORD, marker)
         path = plan.staging / "parts" / str(partner) / f"{bite.name}.blocks"
         path.parent.mkdir(parents=True, exist_ok=True)
-        buckets, digest = [], hashlib.sha256()
-        with path.open("wb") as file:
-            for (bucket,), rows in own.partition_by("bucket", as_dict=True, maintain_order=True).items():
-                blocks = avro.encode(rows.select(list(DELIVERY_RECORD.frame)), DELIVERY_RECORD, marker)
-                file.write(blocks)
-                digest.update(blocks)
-                buckets.append((int(str(bucket)), rows.height, len(blocks)))
+        counts = own.group_by("bucket", maintain_order=True).len()
+        rows_of_blocks = [[min(BLOCK_ROWS, rows - start) for start in range(0, rows, BLOCK_ROWS)] for rows in counts["len"]]
+        blocks = avro.encode(
+            own.select(list(DELIVERY_RECORD.frame)), DELIVERY_RECORD, marker, [n for block in rows_of_blocks for n in block]
+        )
+        path.write_bytes(blocks)
+        sizes = iter(avro.inspect(head + blocks, DELIVERY_RECORD).blocks)
+        buckets = [
+            (bucket, rows, sum(next(sizes).bytes for _ in of))
+            for (bucket, rows), of in zip(counts.iter_rows(), rows_of_blocks, strict=True)
+        ]
         counted = own.group_by("benefit", "action").len().sort("benefit", "action")
         totals = {(benefit, action): number for benefit, action, number in counted.iter_rows()}
-        parts.append(Part(str(partner), str(path), digest.hexdigest(), tuple(buckets), totals))
+        parts.append(Part(str(partner), str(path), tuple(buckets), totals))
     return tuple(parts)
 
 

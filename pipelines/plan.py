@@ -47,14 +47,16 @@ class Retraction:
 
 @dataclass(frozen=True)
 class Decisions:
-    """What operators decided. last: number of the last command; refreshes and heals are those that no night has taken yet."""
+    """What operators decided. last: number of the last command; refreshes, released_tonight and healing are those that no night has taken yet."""
 
     last: int = 0
     accepted: frozenset[tuple[str, str]] = frozenset()
     released: frozenset[int] = frozenset()
+    released_tonight: frozenset[int] = frozenset()
     retractions: tuple[Retraction, ...] = ()
     refreshes: tuple[Command, ...] = ()
     heals: tuple[TableFile, ...] = ()
+    healing: tuple[TableFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,28 @@ def read_states(files: tuple[TableFile, ...], night: int) -> dict[str, ChainStat
     return {row["chain"]: ChainState(row["last"], row["since"], tuple(row["sizes"])) for row in rows.iter_rows(named=True)}
 
 
-def read_decisions(workspace: Workspace, runs: tuple[TableFile, ...], night: int) -> Decisions:
-    """Sort the commands by what they do, and tell those that no night has taken yet."""
+def settled_plan(workspace: Workspace, catalog: Catalog, conf: Conf) -> Plan:
+    """The workspace as the last night left it, for what only looks: no drop waits, no command that a night has not taken counts."""
+    files = {name: tables.files(table_folder(workspace, name)) for name in TABLES}
+    return Plan(
+        root=str(workspace.root),
+        business_date=catalog.business_date or date.min,
+        night=catalog.night + 1,
+        run="look",
+        buckets=catalog.buckets,
+        conf=conf,
+        waiting=(),
+        states=read_states(files["chains"], catalog.night),
+        files=files,
+        deliveries=catalog.deliveries,
+        notes=(),
+        overruled={},
+        decisions=read_decisions(workspace, files["runs"], catalog.night, pending=False),
+    )
+
+
+def read_decisions(workspace: Workspace, runs: tuple[TableFile, ...], night: int, *, pending: bool = True) -> Decisions:
+    """Sort the commands by what they do, and tell those that no night has taken yet. pending: whether those count."""
     given = commands.read(workspace)
     taken_in = {row["night"]: row["commands"] for row in tables.read(runs, RUNS).iter_rows(named=True)}
 
@@ -171,18 +193,20 @@ def read_decisions(workspace: Workspace, runs: tuple[TableFile, ...], night: int
         return min((each for each, last in taken_in.items() if last >= command.number), default=night + 1)
 
     by_name: dict[str, list[Command]] = {}
-    for command in given:
+    for command in given if pending else [command for command in given if night_of(command) <= night]:
         by_name.setdefault(command.name, []).append(command)
     return Decisions(
         last=given[-1].number if given else 0,
         accepted=frozenset((c.arguments["drop"], c.arguments["sha256"]) for c in by_name.get("accept", ())),
         released=frozenset(c.arguments["arrival"] for c in by_name.get("release", ())),
+        released_tonight=frozenset(c.arguments["arrival"] for c in by_name.get("release", ()) if night_of(c) > night),
         retractions=tuple(
             Retraction(c.arguments["source_run"], c.arguments["reason"], arrival_of(night_of(c), 0), night_of(c) > night)
             for c in by_name.get("retract", ())
         ),
         refreshes=tuple(c for c in by_name.get("refresh", ()) if night_of(c) > night),
-        heals=tuple(c.rows for c in by_name.get("heal", ()) if c.rows and night_of(c) > night),
+        heals=tuple(c.rows for c in by_name.get("heal", ()) if c.rows),
+        healing=tuple(c.rows for c in by_name.get("heal", ()) if c.rows and night_of(c) > night),
     )
 
 

@@ -8,7 +8,7 @@ import polars as pl
 from pipelines.ingest import LINES, SUBSCRIPTION_KEY, WAITING_FACTS, Choice, is_broad
 from pipelines.plan import Plan
 from schemas.buckets import ordinal_of
-from schemas.frames import FACTS, HEALS, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS, SUBSCRIPTIONS
+from schemas.frames import DIFFERENCES, FACTS, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS, SUBSCRIPTIONS
 from storage import tables
 from storage.tables import TableFile
 from transforms.compare import with_trigger
@@ -58,12 +58,16 @@ class Intake:
 
 def bites(choice: Choice, plan: Plan) -> list[Bite]:
     """Cut the buckets into bites of about BITE_ROWS facts each."""
-    rows = sum(file.rows for file in (*plan.files["facts"], *choice.pieces["facts"]))
+    return split_buckets(plan.buckets, sum(file.rows for file in (*plan.files["facts"], *choice.pieces["facts"])))
+
+
+def split_buckets(buckets: int, rows: int) -> list[Bite]:
+    """Bites of equally many buckets, about BITE_ROWS facts each; buckets are alike, as persons are hashed into them."""
     count = 1
-    while count < plan.buckets and rows / count > BITE_ROWS:
+    while count < buckets and rows / count > BITE_ROWS:
         count *= 2
-    size = plan.buckets // count
-    return [Bite(first, first + size - 1) for first in range(0, plan.buckets, size)]
+    size = buckets // count
+    return [Bite(first, first + size - 1) for first in range(0, buckets, size)]
 
 
 def load(
@@ -145,9 +149,9 @@ def standing_subscriptions(plan: Plan, bite: Bite) -> pl.DataFrame:
 
 def heal(standing: pl.DataFrame, plan: Plan, bite: Bite) -> pl.DataFrame:
     """Mark the groups that `reconcile --heal` found other than they should be."""
-    if not plan.decisions.heals:
+    if not plan.decisions.healing:
         return standing
-    groups = tables.read(plan.decisions.heals, HEALS, bite.first, bite.last).select(SUBSCRIPTION_KEY).unique()
+    groups = tables.read(plan.decisions.healing, DIFFERENCES, bite.first, bite.last).select(SUBSCRIPTION_KEY).unique()
     marked = standing.join(groups.with_columns(healing=pl.lit(True)), on=SUBSCRIPTION_KEY, how="left", maintain_order="left")
     return marked.with_columns(pl.col("heal_due") | pl.col("healing").fill_null(False)).drop("healing")
 

@@ -142,8 +142,19 @@ TOTALS = pl.Schema({"night": pl.Int32(), "bucket": pl.Int32(), "benefit": pl.Str
 # A rejected record and why (R35). drop_benefit: the benefit that it freezes (R36).
 QUARANTINE = pl.Schema({**FACTS, "drop_benefit": pl.String(), "drop": pl.String(), "code": pl.String(), "night": pl.Int32()})
 
-# A difference that `reconcile --heal` found and that a night is to deliver.
-HEALS = pl.Schema({"bucket": pl.Int32(), "partner": pl.String(), "person": pl.String(), "benefit": pl.String(), "fact_id": pl.String()})
+# A difference that reconcile found. what: the action that would mend it, or LEDGER where the ledger is not what the delivered files say;
+# digest: then that of the record delivered, null when there is none.
+DIFFERENCES = pl.Schema(
+    {
+        "bucket": pl.Int32(),
+        "partner": pl.String(),
+        "person": pl.String(),
+        "benefit": pl.String(),
+        "fact_id": pl.String(),
+        "what": pl.String(),
+        "digest": pl.Binary(),
+    }
+)
 
 TABLES = {
     "facts": FACTS,

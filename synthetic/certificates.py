@@ -35,8 +35,7 @@ COURSES: tuple[tuple[float, tuple[tuple[str, int], ...]], ...] = (
 
 def holders(people: People, persons: Ints) -> Bools:
     """Who must prove to be alive: the old who live abroad."""
-    abroad: Bools = people.country(persons).is_not_null().to_numpy()
-    return abroad & (people.ages(persons) >= AGE)
+    return (people.ages(persons) >= AGE) & people.abroad(persons)
 
 
 def steps(people: People, persons: Ints, dice: Dice) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""What happens in a night: half a percent of the persons are touched, and all that is said of them follows from what was said before."""
+"""What happens in a night: half a percent of the persons are touched, and what is said of them follows from what was said before."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,14 +7,14 @@ import polars as pl
 
 from synthetic import certificates, months, spells
 from synthetic.cases import begin_cases
-from synthetic.catalogue import BENEFITS, CERTIFICATES, MONTHLY
+from synthetic.catalogue import CERTIFICATES, MONTHLY, SPELLS
 from synthetic.days import DAY_MS, month_of
 from synthetic.dice import Bools, Ints
 from synthetic.facts import draft, recorded_days
 from synthetic.people import PER_NIGHT, YEAR, People, per_night
 from synthetic.scenarios import Scenario
 from synthetic.sequels import sequels
-from synthetic.stock import holders, known, shares, spell_of, stock
+from synthetic.stock import holders, shares, spell_of, stock
 
 TOUCHED = 0.005
 FOLLOWED_UP = 0.1
@@ -22,7 +22,7 @@ ADULT = 18
 NEW_CASE = 0.3
 ALSO = 0.25
 FIRST_NEW_CASE = 100
-SOON_DAYS = 60
+CASE_BENEFITS = (*SPELLS, *MONTHLY)
 Earlier = Mapping[str, Sequence[pl.DataFrame]]
 
 
@@ -44,12 +44,10 @@ def touched(people: People, night: int) -> Ints:
 
 
 def plan(people: People, scenario: Scenario, persons: Ints, night: int) -> tuple[Bools, Bools]:
-    """Who gets a new case in which benefit, and for whom an existing case goes on: two arrays person x benefit."""
-    dice, place = people.dice.at("plan", night), np.arange(len(BENEFITS))
-    has = np.stack([holders(people, scenario, benefit, persons) for benefit in BENEFITS], axis=1)
-    likely = np.stack([shares(people, scenario, benefit, persons) for benefit in BENEFITS if benefit != CERTIFICATES], axis=1).cumsum(
-        axis=1
-    )
+    """Who gets a new case in which benefit, and for whom an existing case goes on: two arrays person x CASE_BENEFITS."""
+    dice, place = people.dice.at("plan", night), np.arange(len(CASE_BENEFITS))
+    has = np.stack([holders(people, scenario, benefit, persons) for benefit in CASE_BENEFITS], axis=1)
+    likely = np.stack([shares(people, scenario, benefit, persons) for benefit in CASE_BENEFITS], axis=1).cumsum(axis=1)
     choice = (likely <= (dice.uniform("which", persons) * likely[:, -1])[:, None]).sum(axis=1)
     anew = dice.chance("new", NEW_CASE, persons) | ~has.any(axis=1)
     order = np.where(has, dice.uniform("order", persons[:, None], place), 2)
@@ -61,15 +59,14 @@ def night_facts(people: People, scenario: Scenario, night: int, earlier: Earlier
     """What is said in a night, by benefit. earlier: what was said in the nights before. Frames of facts.DRAFT."""
     persons = touched(people, night)
     anew, onward = plan(people, scenario, persons, night)
-    return {
-        benefit: pl.concat(
-            [
-                new_cases(people, scenario, benefit, persons[anew[:, place]], night),
-                old_cases(people, scenario, benefit, persons[onward[:, place]], night, earlier.get(benefit, ())),
-            ]
-        )
-        for place, benefit in enumerate(BENEFITS)
-    }
+    said = {CERTIFICATES: next_steps(people, night)}
+    for place, benefit in enumerate(CASE_BENEFITS):
+        opened = new_cases(people, scenario, benefit, persons[anew[:, place]], night)
+        going = persons[onward[:, place]]
+        before = [frame.filter(pl.col("person").is_in(going.tolist())) for frame in earlier.get(benefit, ())]
+        known = pl.concat([stock(people, scenario, benefit, going), *before])
+        said[benefit] = pl.concat([opened, sequels(people, benefit, known, night)])
+    return said
 
 
 def new_cases(people: People, scenario: Scenario, benefit: str, persons: Ints, night: int) -> pl.DataFrame:
@@ -81,25 +78,15 @@ def new_cases(people: People, scenario: Scenario, benefit: str, persons: Ints, n
     began = today - dice.integers("weeks ago", 21, 60, persons, case)
     if benefit in MONTHLY:
         facts = months.first_versions(MONTHLY[benefit], people, (persons, case), month_of(began), int(month_of(today)), dice)
-        return tonight(facts, today)
+        return facts.with_columns(recorded=today * DAY_MS + pl.col("recorded") % DAY_MS)
     cases = begin_cases(spell_of(scenario, benefit), persons, case, began, now + 400, dice)
     facts = spells.first_versions(cases, scenario, now)
     return facts.filter(recorded_days(facts) == today)
 
 
-def old_cases(people: People, scenario: Scenario, benefit: str, persons: Ints, night: int, earlier: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """How existing cases go on tonight. Frame of facts.DRAFT."""
-    said = [frame.filter(pl.col("person").is_in(persons.tolist())) for frame in earlier]
-    if benefit != CERTIFICATES:
-        facts = pl.concat([stock(people, scenario, benefit, persons), *said])
-        return sequels(people, benefit, facts, night)
-    steps, today = certificates.steps(people, persons, people.dice.at(benefit)), people.start + night
-    done = pl.concat([known(people, steps), *said])
-    soon = steps.filter(recorded_days(steps) <= today + SOON_DAYS)
-    ahead = soon.join(done, on=["person", "case", "version"], how="anti").sort("person", "case", "version")
-    return tonight(ahead.unique("person", keep="first", maintain_order=True), today)
-
-
-def tonight(facts: pl.DataFrame, today: int) -> pl.DataFrame:
-    """The facts as if they had been recorded today, at the same hour."""
-    return facts.with_columns(recorded=today * DAY_MS + pl.col("recorded") % DAY_MS)
+def next_steps(people: People, night: int) -> pl.DataFrame:
+    """The steps of life certificates that the timetable has tonight. Frame of facts.DRAFT."""
+    everybody, today = np.arange(people.size), people.start + night
+    persons = everybody[certificates.holders(people, everybody)]
+    steps = certificates.steps(people, persons[people.alive(persons, today)], people.dice.at(CERTIFICATES))
+    return steps.filter(recorded_days(steps) == today)

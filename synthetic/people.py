@@ -59,8 +59,8 @@ class People:
     """A population. Persons are 0..size-1 in order of birth; days are days since 1970.
 
     start: the first business date; born: the date in the number; place: among those of that date; numbered: the day from which the number
-    is a personnummer, a samordningsnummer before (0: always); died: the day on which the register learns of the death; flagged: that on
-    which the protected flag turns.
+    is a personnummer, a samordningsnummer before (-NEVER: always); died: the day on which the register learns of the death; flagged: that
+    on which the protected flag turns.
     """
 
     dice: Dice
@@ -101,11 +101,14 @@ class People:
         """The flag on a day."""
         return self.dice.chance("protected", PROTECTED, persons) ^ (self.flagged[persons] <= np.asarray(day))
 
+    def abroad(self, persons: Ints) -> Bools:
+        """Who lives abroad."""
+        return self.dice.chance("abroad", curve(ABROAD, self.ages(persons)), persons)
+
     def country(self, persons: Ints) -> pl.Series:
         """The country of those who live abroad, else null."""
         codes, weights = zip(*COUNTRIES, strict=True)
-        abroad = self.dice.chance("abroad", curve(ABROAD, self.ages(persons)), persons)
-        chosen = np.where(abroad, self.dice.pick("country", weights, persons), len(codes))
+        chosen = np.where(self.abroad(persons), self.dice.pick("country", weights, persons), len(codes))
         return pl.Series("country", chosen).replace_strict(range(len(codes) + 1), [*codes, None], return_dtype=pl.String)
 
 
@@ -131,7 +134,7 @@ def populate(dice: Dice, persons: int, start: date, scenario: Scenario) -> Peopl
     numbered = schedule(
         by(dice, "turn to be numbered", np.setdiff1d(np.flatnonzero(coordination & ~dead), before)), "numbers", today, persons
     )
-    numbered[~coordination] = 0
+    numbered[~coordination] = -NEVER
     numbered[before] = today - dice.integers("numbered on", 10, 700, before)
     mortal = np.flatnonzero(~dead & (age > 30))
     died = schedule(by(dice, "turn to die", mortal, age[mortal] ** 4), "deaths", today, persons)
@@ -193,7 +196,7 @@ def nobody(rows: int) -> pl.Series:
 def stock_records(people: People, persons: Ints) -> pl.DataFrame:
     """What the register knows on the first business date: a record of each person, and an earlier one of those whose number has changed."""
     today = people.start
-    changed = persons[(people.numbered[persons] > 0) & (people.numbered[persons] <= today)]
+    changed = persons[(people.numbered[persons] > -NEVER) & (people.numbered[persons] <= today)]
     new_day = people.numbered[changed].astype(np.int64)
     old_day = np.maximum(people.born[changed] + 1, new_day - people.dice.integers("first record", 30, 400, changed))
     others = np.setdiff1d(persons, changed, assume_unique=True)

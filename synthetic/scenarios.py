@@ -11,9 +11,9 @@ from schemas.errors import UsageError
 class Scenario:
     """An emphasis.
 
-    shares: factors on the share of persons who have a benefit; larger: share of payments whose period is larger than the case; gap: share of
-    steps that end early, at least; late: parental days are claimed 30 to 90 days afterwards; pairs: of AS, FP and GP two are subscribed to per
-    person, and nothing else, by partners that may have them.
+    shares: factors on the share of persons who have a benefit; larger: share of payments whose period is larger than the case; gap: share
+    of steps that end early, at least; late: parental days are claimed 30 to 90 days afterwards; pairs: partners that may have several of
+    AS, FP and GP subscribe to two of them per person, and to nothing else.
     """
 
     text: str = ""

@@ -15,7 +15,7 @@ from schemas.frames import ACTION, SUBSCRIPTIONS, TOLD, TRIGGER
 
 OF_A_FACT = ("period_from", "period_to", "amount", "extent_permille", "outcome", "status", "country", "refers_to", "units")
 ORDER = ("partner", "bucket", "personnummer", "benefit", "period_from", "fact_id")
-RECORDS = pl.Schema({"bucket": pl.Int32(), "partner": pl.String(), **DELIVERY_RECORD.frame})
+RECORDS = pl.Schema({"bucket": pl.Int32(), "partner": pl.String(), "person": pl.String(), **DELIVERY_RECORD.frame})
 DEVIATION_TEXTS = {
     "PERIOD_MISMATCH": "The payment's period lies outside the decisions of its case.",
     "NO_COMPENSATED_DAYS": "No day of the payment's period is compensated.",
@@ -66,6 +66,7 @@ def compare(
     held: pl.DataFrame,
     told: pl.DataFrame,
     gone: pl.DataFrame,
+    heals: pl.DataFrame,
     units: Mapping[str, str],
     sequences: Mapping[str, int],
     night: int,
@@ -75,6 +76,7 @@ def compare(
     groups: frames.SUBSCRIPTIONS with `in_slice` (a refresh's turn) and `frozen` (code of the rejection that freezes it, or null);
     named: name_persons.NAMED of their persons; contents: held, not withdrawn facts with windows, units, deviation, digest;
     held: frames.FACTS, withdrawn ones too; told: frames.TOLD, the newest row of each fact; gone: retract.gone_reasons of their facts;
+    heals: (partner, person, benefit, fact_id) of the differences that reconcile found;
     units: benefit -> unit; sequences: partner -> tonight's sequence.
     """
     groups = with_trigger(
@@ -83,7 +85,7 @@ def compare(
     groups = groups.with_row_index("group")
     contents = contents.with_row_index("fact")
     visible = show(groups, contents)
-    happened = pl.concat([snapshots(groups, visible), differences(groups, visible, contents, held, told, gone), freezes(groups)])
+    happened = pl.concat([snapshots(groups, visible), differences(groups, visible, contents, held, told, gone, heals), freezes(groups)])
     records = assemble(happened, groups, contents, units)
     return Compared(
         records.select(list(RECORDS)),
@@ -134,7 +136,13 @@ def snapshots(groups: pl.DataFrame, visible: pl.DataFrame) -> pl.DataFrame:
 
 
 def differences(
-    groups: pl.DataFrame, visible: pl.DataFrame, contents: pl.DataFrame, held: pl.DataFrame, told: pl.DataFrame, gone: pl.DataFrame
+    groups: pl.DataFrame,
+    visible: pl.DataFrame,
+    contents: pl.DataFrame,
+    held: pl.DataFrame,
+    told: pl.DataFrame,
+    gone: pl.DataFrame,
+    heals: pl.DataFrame,
 ) -> pl.DataFrame:
     """R24: NEW, CORRECTED and ANNULLED of the groups that get no snapshot."""
     steady = groups.filter(pl.col("snapshot").is_null(), pl.col("frozen").is_null())
@@ -150,7 +158,11 @@ def differences(
         .rename({"digest": "digest_now"})
     )
     both = seen.join(known, on=["group", "fact_id"], how="full", coalesce=True).filter(pl.col("digest").ne_missing(pl.col("digest_now")))
-    both = both.join(steady.select("group", "person", "benefit", "personnummer", "heal_due"), on="group")
+    both = both.join(steady.select("group", "partner", "person", "benefit", "personnummer", "heal_due"), on="group")
+    found = heals.with_columns(healing=pl.lit(True))
+    both = both.join(found, on=["partner", "person", "benefit", "fact_id"], how="left").with_columns(
+        pl.col("healing").fill_null(False) & pl.col("heal_due")
+    )
     ceased = both.filter(pl.col("fact").is_null()).join(
         held.select("person", "benefit", "fact_id", *(pl.col(c).alias(f"{c}_held") for c in ("case_id", "version", "kind", "reason"))),
         on=["person", "benefit", "fact_id"],
@@ -158,7 +170,7 @@ def differences(
     )
     shared = {
         "group": pl.col("group"),
-        "trigger": pl.when("heal_due").then(pl.lit("HEAL")).otherwise(pl.lit("CHANGE")),
+        "trigger": pl.when("healing").then(pl.lit("HEAL")).otherwise(pl.lit("CHANGE")),
         "number": pl.col("personnummer"),
         "sequence": pl.col("sequence"),
         "record_no": pl.col("record_no"),

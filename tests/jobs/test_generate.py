@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from jobs.generate import FILE_ROWS, Generated, files_of, generate
+from jobs.generate import FILE_ROWS, files_of, generate, show
 from schemas.contracts import BENEFIT_FACT, BY_DATASET, PERSON
 from schemas.errors import RefusedError, UsageError
 from storage import avro, csv_orders
@@ -19,11 +19,12 @@ from synthetic.catalogue import BENEFITS
 from synthetic.partners import PARTNERS
 
 PERSONS, NIGHTS, SEED = 2_000, 3, 7
+Summary = dict[str, Any]
 PER_DATE = 1 + len(BENEFITS) + len(PARTNERS)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Generated]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
     workspace = tmp_path_factory.mktemp("made")
     return workspace, generate(workspace, PERSONS, NIGHTS, SEED)
 
@@ -49,27 +50,27 @@ def read(drop: Drop) -> pl.DataFrame:
     return pl.concat([contract.frame.to_frame(), *frames])
 
 
-def test_the_same_seed_makes_the_same_bytes(made: tuple[Path, Generated], tmp_path: Path) -> None:
+def test_the_same_seed_makes_the_same_bytes(made: tuple[Path, Summary], tmp_path: Path) -> None:
     generate(tmp_path, PERSONS, NIGHTS, SEED)
     assert digests(tmp_path) == digests(made[0])
 
 
-def test_another_seed_makes_other_bytes(made: tuple[Path, Generated], tmp_path: Path) -> None:
+def test_another_seed_makes_other_bytes(made: tuple[Path, Summary], tmp_path: Path) -> None:
     generate(tmp_path, PERSONS, 1, SEED + 1)
     ours, theirs = digests(tmp_path), digests(made[0])
     assert not {digest for name, digest in ours.items() if name.endswith(".avro")} & set(theirs.values())
 
 
-def test_every_file_is_what_its_drop_says_and_what_the_contract_accepts(made: tuple[Path, Generated]) -> None:
+def test_every_file_is_what_its_drop_says_and_what_the_contract_accepts(made: tuple[Path, Summary]) -> None:
     rows = dict.fromkeys(BY_DATASET, 0)
     for drop in drops(made[0]):
         assert len(read(drop)) == drop.rows
         rows[drop.dataset] += drop.rows
-    assert rows == made[1].rows
-    assert made[1].drops == len(drops(made[0])) == NIGHTS * PER_DATE
+    assert rows == made[1]["rows"]
+    assert made[1]["drops"] == len(drops(made[0])) == NIGHTS * PER_DATE
 
 
-def test_each_business_date_names_the_one_before(made: tuple[Path, Generated]) -> None:
+def test_each_business_date_names_the_one_before(made: tuple[Path, Summary]) -> None:
     chains = [drop for drop in drops(made[0]) if drop.chain]
     assert {drop.chain for drop in chains} == {"PERSONS", *BENEFITS}
     before = {date(2026, 1, 5): None, date(2026, 1, 6): date(2026, 1, 5), date(2026, 1, 7): date(2026, 1, 6)}
@@ -77,13 +78,13 @@ def test_each_business_date_names_the_one_before(made: tuple[Path, Generated]) -
     assert all(drop.name.endswith(f"-{drop.business_date}") for drop in chains)
 
 
-def test_a_benefit_with_nothing_to_say_sends_a_drop_without_files(made: tuple[Path, Generated]) -> None:
+def test_a_benefit_with_nothing_to_say_sends_a_drop_without_files(made: tuple[Path, Summary]) -> None:
     silent = [drop for drop in drops(made[0]) if drop.dataset == "facts" and not drop.files]
     assert silent
     assert {drop.rows for drop in silent} == {0}
 
 
-def test_facts_are_those_of_their_drop(made: tuple[Path, Generated]) -> None:
+def test_facts_are_those_of_their_drop(made: tuple[Path, Summary]) -> None:
     for drop in drops(made[0]):
         if drop.dataset == "facts" and drop.files:
             rows = read(drop)
@@ -92,24 +93,24 @@ def test_facts_are_those_of_their_drop(made: tuple[Path, Generated]) -> None:
             assert rows.select(pl.col("recorded_at").dt.date().max()).item() <= drop.business_date
 
 
-def test_everybody_of_whom_there_are_facts_is_in_the_register(made: tuple[Path, Generated]) -> None:
+def test_everybody_of_whom_there_are_facts_is_in_the_register(made: tuple[Path, Summary]) -> None:
     of = {dataset: pl.concat(read(drop) for drop in drops(made[0]) if drop.dataset == dataset) for dataset in ("persons", "facts")}
     assert of["persons"].schema == PERSON.frame
     assert of["facts"].schema == BENEFIT_FACT.frame
     assert set(of["facts"]["personnummer"]) <= set(of["persons"]["personnummer"])
 
 
-def test_large_partners_order_in_avro_and_small_ones_in_csv(made: tuple[Path, Generated]) -> None:
+def test_large_partners_order_in_avro_and_small_ones_in_csv(made: tuple[Path, Summary]) -> None:
     suffixes = {(drop.partner, Path(file.name).suffix) for drop in drops(made[0]) if drop.partner for file in drop.files}
     assert suffixes == {(partner.code, ".csv" if partner.csv else ".avro") for partner in PARTNERS}
 
 
-def test_the_drops_say_that_they_are_synthetic(made: tuple[Path, Generated]) -> None:
+def test_the_drops_say_that_they_are_synthetic(made: tuple[Path, Summary]) -> None:
     heads: list[dict[str, Any]] = [json.loads((Path(drop.folder) / HEAD).read_bytes()) for drop in drops(made[0])]
     assert {head["source"] for head in heads} == {"synthetic 1: 2000 persons from 2026-01-05, seed 7"}
 
 
-def test_a_workspace_without_partners_gets_them_and_one_with_partners_keeps_its_own(tmp_path: Path, made: tuple[Path, Generated]) -> None:
+def test_a_workspace_without_partners_gets_them_and_one_with_partners_keeps_its_own(tmp_path: Path, made: tuple[Path, Summary]) -> None:
     assert set(read_conf(made[0] / "conf").partners) == {partner.code for partner in PARTNERS}
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "partners.yaml").write_text("partners: {}\n")
@@ -117,13 +118,13 @@ def test_a_workspace_without_partners_gets_them_and_one_with_partners_keeps_its_
     assert (tmp_path / "conf" / "partners.yaml").read_text() == "partners: {}\n"
 
 
-def test_a_second_run_keeps_what_is_there_and_more_nights_can_follow(tmp_path: Path, made: tuple[Path, Generated]) -> None:
+def test_a_second_run_keeps_what_is_there_and_more_nights_can_follow(tmp_path: Path, made: tuple[Path, Summary]) -> None:
     generate(tmp_path, PERSONS, 1, SEED)
     first = digests(tmp_path)
     told: list[str] = []
     again = generate(tmp_path, PERSONS, NIGHTS, SEED, progress=told.append)
-    assert (again.kept, again.drops, len(told)) == (PER_DATE, (NIGHTS - 1) * PER_DATE, NIGHTS * PER_DATE)
-    assert again.rows == made[1].rows
+    assert (again["kept"], again["drops"], len(told)) == (PER_DATE, (NIGHTS - 1) * PER_DATE, NIGHTS * PER_DATE)
+    assert again["rows"] == made[1]["rows"]
     assert digests(tmp_path) == digests(made[0])
     assert first.items() <= digests(tmp_path).items()
 
@@ -134,7 +135,7 @@ def test_a_drop_that_a_killed_run_left_unfinished_is_made_again(tmp_path: Path) 
     folder = tmp_path / "inbox" / "fk-sjp-2026-01-05"
     (folder / HEAD).unlink()
     (folder / "part-0000.avro").write_bytes(b"Obj")
-    assert generate(tmp_path, 100, 1, SEED).drops == 1
+    assert generate(tmp_path, 100, 1, SEED)["drops"] == 1
     assert digests(tmp_path) == whole
 
 
@@ -161,13 +162,21 @@ def test_numbers_below_one_are_wrong_usage(tmp_path: Path, persons: int, nights:
 
 @pytest.mark.parametrize("scenario", ["S02", "S07", "S09", "S10"])
 def test_a_scenario_is_a_population_too(tmp_path: Path, scenario: str) -> None:
-    made = generate(tmp_path, 300, 2, SEED, start=date(2024, 2, 28), scenario=scenario)
-    assert (made.first, made.last) == (date(2024, 2, 28), date(2024, 2, 29))
-    assert min(made.rows.values()) > 0
+    made = generate(tmp_path, 300, 1, SEED, start=date(2024, 2, 29), scenario=scenario)
+    assert (made["first"], made["last"]) == (date(2024, 2, 29), date(2024, 2, 29))
+    assert min(made["rows"].values()) > 0
 
 
 def test_a_single_person_is_a_population_too(tmp_path: Path) -> None:
-    assert generate(tmp_path, 1, 2, SEED).drops == 2 * PER_DATE
+    assert generate(tmp_path, 1, 2, SEED)["drops"] == 2 * PER_DATE
+
+
+def test_the_summary_says_what_there_is_and_what_to_do_next(made: tuple[Path, Summary], capsys: pytest.CaptureFixture[str]) -> None:
+    show({**made[1], "kept": 2})
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("84 drops made, 2 were there already: ")
+    assert first.endswith("from 2026-01-05 to 2026-01-07")
+    assert last == "Next: `lefi nightly WORKSPACE --business-date 2026-01-05`, then the dates after it."
 
 
 def test_files_are_cut_to_their_largest_size_and_none_is_empty() -> None:

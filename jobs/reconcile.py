@@ -1,0 +1,36 @@
+"""`lefi reconcile`: every difference between what is visible, what was told, and what was delivered."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.reconcile import reconcile as compare
+from storage.workspace import Workspace
+
+
+def reconcile(workspace: Path, partner: str | None, heal: bool, runner: str) -> dict[str, Any]:
+    """Compare everybody; the summary of contract section 2. The persons stand in the command's file, if one was given."""
+    found = dict(compare(Workspace(workspace), partner, heal, runner))
+    found.pop("found")
+    return found
+
+
+def show(summary: Mapping[str, Any]) -> None:
+    """The summary for people."""
+    console = Console()
+    if not summary["differences"]:
+        console.print("no difference: every partner has been told what is visible, and the files say so")
+        return
+    table = Table(title=f"{summary['differences']} differences about {summary['persons']} persons", title_justify="left")
+    for column in ("partner", "benefit", "what", "count"):
+        table.add_column(column, justify="right" if column == "count" else "left")
+    for each in summary["by"]:
+        table.add_row(each["partner"], each["benefit"], each["what"], f"{each['count']:,}")
+    console.print(table)
+    if summary["healing"]:
+        console.print("the next night delivers just these, with trigger HEAL")
+    else:
+        console.print("next: look why, then `lefi reconcile --heal` has the next night deliver just these")

@@ -1,0 +1,173 @@
+"""Compare everybody: what is visible with the ledger, and the ledger with the delivered files. Nothing is expected."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import polars as pl
+from apache_beam.pvalue import AsList
+
+from pipelines import engines
+from pipelines.decisions import deciding
+from pipelines.failures import guarded, raise_noted
+from pipelines.ingest import PIECE_ROWS, SUBSCRIPTION_KEY
+from pipelines.plan import Plan, settled_plan
+from pipelines.take import Bite, load, permission_frame, split_buckets, standing_subscriptions
+from pipelines.view import LEDGER, TOLD_KEY, Clock, nothing_staged, view
+from schemas.buckets import FIRST_RECORD_NO
+from schemas.contracts import DELIVERY_RECORD
+from schemas.errors import RefusedError
+from schemas.frames import DIFFERENCES, SUBSCRIPTIONS, TOLD, TOUCHED
+from storage import avro, commands, durable, tables
+from storage.conf import read_conf
+from storage.tables import TableFile
+from storage.workspace import Workspace
+from transforms.digest import with_digest
+from transforms.take_orders import end_subscriptions
+
+# What a delivered record says of a fact. bucket: the record's, by its number.
+DELIVERED = pl.Schema(
+    {"bucket": pl.Int32(), "partner": pl.String(), "sequence": pl.Int32(), "record_no": pl.Int64(), "delivered": pl.Binary()}
+)
+
+
+@dataclass(frozen=True)
+class PartFile:
+    """A part of a published delivery."""
+
+    partner: str
+    sequence: int
+    path: str
+
+
+def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str) -> Mapping[str, Any]:
+    """Find every difference; with `heal`, have the next night deliver just those (trigger HEAL). Returns counts, and where the list lies."""
+    engine = engines.options(runner)
+    with deciding(workspace) as catalog:
+        plan = settled_plan(workspace, catalog, read_conf(workspace.conf))
+        if partner is not None and partner not in plan.conf.partners:
+            raise RefusedError(f"--partner {partner}: not in conf/partners.yaml")
+        durable.remove(plan.staging)
+        plan.staging.mkdir(parents=True)
+        try:
+            with beam.Pipeline(runner=engine.runner(), options=engine.options()) as pipeline:
+                compare_everybody(pipeline, plan, partner)
+        except RuntimeError:
+            raise_noted(plan.staging)
+            raise
+        found = tables.read(staged_differences(plan), DIFFERENCES, 0, plan.buckets)
+        given = None
+        if heal and found.height:
+            given = commands.give(workspace, "heal", {"partner": partner}, found.sort("bucket", "partner", "person", "benefit", "fact_id"))
+        durable.remove(plan.staging)
+    counted = found.group_by("partner", "benefit", "what").len().sort("partner", "benefit", "what")
+    return {
+        "differences": found.height,
+        "persons": found["person"].n_unique(),
+        "by": [{"partner": p, "benefit": b, "what": w, "count": n} for p, b, w, n in counted.iter_rows()],
+        "healing": given.number if given else None,
+        "found": found,
+    }
+
+
+def staged_differences(plan: Plan) -> list[TableFile]:
+    """What the bites found."""
+    return [TableFile(str(path), 1, 0, plan.buckets) for path in sorted((plan.staging / "differences").glob("*.parquet"))]
+
+
+def compare_everybody(pipeline: beam.Pipeline, plan: Plan, partner: str | None) -> None:
+    """Read what was delivered, then compare bite by bite."""
+    delivered = (
+        pipeline
+        | "DeliveredParts" >> beam.Create(list(delivered_parts(plan, partner)))
+        | "SpreadParts" >> beam.Reshuffle()
+        | "ReadDelivered" >> beam.FlatMap(guarded(read_delivered), plan)
+    )
+    rows = sum(file.rows for file in plan.files["facts"])
+    _ = (
+        pipeline
+        | "Bites" >> beam.Create(split_buckets(plan.buckets, rows))
+        | "SpreadBites" >> beam.Reshuffle()
+        | "Reconcile" >> beam.Map(guarded(reconcile_bite), AsList(delivered), partner, plan)
+    )
+
+
+def delivered_parts(plan: Plan, partner: str | None) -> Sequence[PartFile]:
+    """Every part that lies in the outbox."""
+    names = [partner] if partner else sorted(plan.conf.partners)
+    return [
+        PartFile(name, int(path.parent.name), str(path))
+        for name in names
+        for path in sorted((plan.workspace.outbox / name).glob("*/part-*.avro"))
+    ]
+
+
+def read_delivered(part: PartFile, plan: Plan) -> list[TableFile]:
+    """A part's records about facts, each as its place and its content's digest."""
+    staged = []
+    for number, batch in enumerate(avro.batches(Path(part.path), DELIVERY_RECORD, PIECE_ROWS)):
+        facts = batch.filter(pl.col("fact_id").is_not_null(), pl.col("action").cast(pl.String()) != "ANNULLED")
+        coded = with_digest(facts.with_columns(pl.col("deviation").struct.field("code").alias("deviation")))
+        rows = coded.select(
+            (pl.col("record_no") // FIRST_RECORD_NO).cast(pl.Int32()).alias("bucket"),
+            pl.lit(part.partner).alias("partner"),
+            pl.lit(part.sequence, pl.Int32()).alias("sequence"),
+            "record_no",
+            pl.col("digest").alias("delivered"),
+        )
+        name = f"{part.partner}-{part.sequence:08d}-{Path(part.path).stem}-{number:05d}.parquet"
+        staged.append(tables.stage(plan.staging / "delivered" / name, rows))
+    return staged
+
+
+def reconcile_bite(bite: Bite, delivered: Sequence[TableFile], partner: str | None, plan: Plan) -> None:
+    """Stage the differences of some buckets."""
+    groups = settled_groups(bite, plan)
+    if partner is not None:
+        groups = groups.filter(pl.col("partner") == partner)
+    found = [visible_and_ledger(bite, groups, plan), ledger_and_files(bite, groups, delivered, plan)]
+    rows = pl.concat(found).unique(TOLD_KEY, keep="first").sort("bucket", "partner", "person", "benefit", "fact_id")
+    if rows.height:
+        tables.stage(plan.staging / "differences" / f"{bite.name}.parquet", rows)
+
+
+def settled_groups(bite: Bite, plan: Plan) -> pl.DataFrame:
+    """The groups of which everything should have been told: of current benefits, and with nothing that a night still owes."""
+    current = [benefit for benefit in plan.conf.benefits if benefit in plan.states and plan.states[benefit].since is None]
+    standing = standing_subscriptions(plan, bite).select(list(SUBSCRIPTIONS))
+    active = end_subscriptions(standing, permission_frame(plan), plan.business_date)
+    owed = tables.read(plan.files["touched"], TOUCHED, bite.first, bite.last)
+    settled = active.filter(pl.col("benefit").is_in(current), ~pl.col("initial_due"), ~pl.col("heal_due"))
+    return settled.join(owed, on=["person", "benefit"], how="anti").sort("bucket", "person", "benefit", "partner")
+
+
+def visible_and_ledger(bite: Bite, groups: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+    """What a night would deliver now, if it looked at everybody: frames.DIFFERENCES."""
+    records = view(bite, plan, groups.with_columns(in_slice=pl.lit(False)), nothing_staged, Clock()).compared.records
+    what = pl.col("action").cast(pl.String()).alias("what")
+    keyed = records.join(groups.select(SUBSCRIPTION_KEY), on=SUBSCRIPTION_KEY, how="semi")
+    return keyed.select("bucket", "partner", "person", "benefit", "fact_id", what, pl.lit(None, pl.Binary()).alias("digest"))
+
+
+def ledger_and_files(bite: Bite, groups: pl.DataFrame, delivered: Sequence[TableFile], plan: Plan) -> pl.DataFrame:
+    """Where the last record that the ledger names is not in the delivered files, or says something else: frames.DIFFERENCES."""
+    told = tables.newest(load(plan, "told", TOLD, bite), TOLD_KEY)
+    snapped = groups.select(*SUBSCRIPTION_KEY, "snapshot_night")
+    valid = told.join(snapped, on=SUBSCRIPTION_KEY).filter(pl.col("night") >= pl.col("snapshot_night"), pl.col("digest").is_not_null())
+    kept = pl.DataFrame(
+        sorted({(part.partner, part.sequence) for part in delivered_parts(plan, None)}),
+        schema={"partner": pl.String(), "sequence": pl.Int32()},
+        orient="row",
+    )
+    valid = valid.join(kept, on=["partner", "sequence"], how="semi")
+    places = (valid["record_no"] // FIRST_RECORD_NO).unique()
+    if places.is_empty():
+        return pl.DataFrame(schema=DIFFERENCES)
+    low, high = int(places.min()), int(places.max())  # type: ignore[arg-type]  # Int64 values
+    said = tables.read(delivered, DELIVERED, low, high).drop("bucket")
+    compared = valid.join(said, on=["partner", "sequence", "record_no"], how="left").filter(
+        pl.col("delivered").ne_missing(pl.col("digest"))
+    )
+    return compared.select("bucket", *TOLD_KEY, pl.lit(LEDGER).alias("what"), pl.col("delivered").alias("digest"))

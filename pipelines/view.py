@@ -1,0 +1,97 @@
+"""What is visible against what was told, for some groups of a bite: the one comparison that the night, the audit and reconcile share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import polars as pl
+
+from pipelines.plan import Plan
+from pipelines.take import Bite, load, retractions
+from schemas.contracts import DELIVERY_RECORD
+from schemas.frames import DIFFERENCES, FACTS, PERSONS, QUARANTINE, TOLD
+from storage import tables
+from storage.tables import TableFile
+from transforms.compare import Compared, compare
+from transforms.compensate import compensate
+from transforms.digest import with_digest
+from transforms.freeze import freeze
+from transforms.hold import hold
+from transforms.name_persons import name_persons
+from transforms.retract import gone_reasons, without_retracted
+
+LEDGER = "LEDGER"
+TOLD_KEY = ("partner", "person", "benefit", "fact_id")
+Staged = Callable[[str], list[TableFile]]
+
+
+class Clock:
+    """Seconds by step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = perf_counter()
+
+    def lap(self, step: str) -> None:
+        """End a step."""
+        now = perf_counter()
+        self.seconds[step] = self.seconds.get(step, 0.0) + now - self._last
+        self._last = now
+
+
+@dataclass(frozen=True)
+class View:
+    """held: the facts that hold, of the groups' persons and benefits; contents: those not withdrawn, with windows and digest; compared: what is to be told."""
+
+    held: pl.DataFrame
+    contents: pl.DataFrame
+    compared: Compared
+
+
+def nothing_staged(_name: str) -> list[TableFile]:
+    """What is staged when nothing is."""
+    return []
+
+
+def view(bite: Bite, plan: Plan, groups: pl.DataFrame, staged: Staged, clock: Clock) -> View:
+    """Compare for some groups of a bite. groups: frames.SUBSCRIPTIONS and `in_slice`; staged: a table's files of tonight."""
+    persons = groups["person"].unique().sort()
+    clock.lap("plan")
+    named = name_persons(load(plan, "persons", PERSONS, bite, staged("persons"), persons))
+    stored = tables.read([*plan.files["facts"], *staged("facts")], FACTS, bite.first, bite.last, persons)
+    clock.lap("decode")
+    stored = stored.join(groups, on=["person", "benefit"], how="semi", maintain_order="left")
+    held = hold(without_retracted(stored, retractions(plan)))
+    clock.lap("co-group")
+    unit = pl.col("benefit").replace_strict(plan.units, return_dtype=DELIVERY_RECORD.frame["unit"])
+    compensated = compensate(held.with_columns(unit.alias("unit")))
+    clock.lap("windows")
+    contents = with_digest(compensated)
+    clock.lap("digest")
+    rejected = tables.newest(load(plan, "quarantine", QUARANTINE, bite, staged("quarantine"), persons), ["arrival"])
+    told = tables.newest(load(plan, "told", TOLD, bite, staged("told"), persons), TOLD_KEY)
+    heals = tables.read(plan.decisions.heals, DIFFERENCES, bite.first, bite.last)
+    told = as_delivered(told, heals.filter(pl.col("what") == LEDGER), groups)
+    frozen = groups.join(freeze(rejected, held), on=["person", "benefit"], how="left", maintain_order="left")
+    gone = gone_reasons(stored, retractions(plan))
+    compared = compare(frozen, named, contents, held, told, gone, heals.select(TOLD_KEY).unique(), plan.units, plan.sequences, plan.night)
+    clock.lap("compare")
+    return View(held, contents, compared)
+
+
+def as_delivered(told: pl.DataFrame, wrong: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
+    """The ledger as the delivered files have it, for the groups that are being healed."""
+    if wrong.is_empty():
+        return told
+    healing = wrong.join(groups.filter("heal_due"), on=["partner", "person", "benefit"], how="semi").unique(TOLD_KEY, keep="last")
+    right = healing.select(*TOLD_KEY, pl.col("digest").alias("delivered"), wrong=pl.lit(True))
+    corrected = pl.when("wrong").then("delivered").otherwise("digest")
+    return (
+        told.join(right, on=TOLD_KEY, how="left", maintain_order="left").with_columns(corrected.alias("digest")).drop("delivered", "wrong")
+    )
+
+
+def audited(bite: Bite, plan: Plan) -> list[int]:
+    """The buckets of a bite whose turn it is to be audited: each once in 64 nights."""
+    turns = min(64, plan.buckets)
+    return [bucket for bucket in range(bite.first, bite.last + 1) if bucket % turns == plan.night % turns]
