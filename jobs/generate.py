@@ -55,9 +55,9 @@ def generate(
 ) -> dict[str, Any]:
     """Write the drops of `nights` business dates, and conf/partners.yaml where it is missing; the same arguments make the same bytes.
 
-    Returns first and last date, drops made and kept, and rows by dataset of all of them. Kept is what a run with the same arguments has left,
-    so more nights can follow. UsageError for an impossible number or an unknown scenario; RefusedError, before anything is written, where
-    the inbox has another drop of one of the names.
+    Returns first and last date, drops made and kept, and rows by dataset of all of them. Kept is what a run with the same arguments has
+    left, so more nights can follow. UsageError for an impossible number or an unknown scenario; RefusedError, before anything is written,
+    where the inbox has another drop of one of the names.
     """
     if nights < 1:
         raise UsageError(f"--nights {nights}: at least one business date is needed")
@@ -166,7 +166,7 @@ def night_facts(population: People, benefit: str, drafts: pl.DataFrame, run: str
 
 def stock_orders(population: People, scenario: Scenario, partner: Partner) -> Frames:
     """The orders with which a partner begins; every kind of mistake is in the first portion."""
-    watched = orders.members(population, partner)
+    watched = orders.members(population, scenario, partner)
     for first in range(0, len(watched), CHUNK_PERSONS):
         portion = watched[first : first + CHUNK_PERSONS]
         yield orders.stock_lines(population, scenario, partner, portion, 0 if first else orders.EVERY_KIND)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from schemas.errors import LefiError, UsageError
+from storage.inbox import iso_date
 from storage.workspace import Workspace
 
 app = typer.Typer(
@@ -20,6 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+LONG_NUMBER = re.compile(r"(?<![0-9a-f-])[0-9]{6,8}[-+]?[0-9]{4,}")  # before it: not a run's id
 
 WorkspaceArgument = Annotated[
     Path, typer.Argument(metavar="WORKSPACE", help="The folder with conf, inbox, outbox and runs.", show_default=False)
@@ -33,14 +37,17 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def complain(text: str) -> None:
+    """An error, for people, on stderr; a number that somebody gave in the wrong place could be a person's and is not repeated."""
+    say(f"lefi: {LONG_NUMBER.sub('…', text)}")
+
+
 def a_date(text: str) -> date:
     """A date of the command line, YYYY-MM-DD."""
-    try:
-        if len(text) == 10:
-            return date.fromisoformat(text)
-    except ValueError:
-        pass
-    raise typer.BadParameter(f"{text!r} is not a date written YYYY-MM-DD")
+    found = iso_date(text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is not a date written YYYY-MM-DD")
+    return found
 
 
 def finish(summary: Mapping[str, Any], as_json: bool, show: Callable[[Mapping[str, Any]], None]) -> None:
@@ -106,7 +113,7 @@ def generate(
     from jobs.generate import generate as make
     from jobs.generate import show
 
-    finish(make(workspace, persons, nights, seed, start, scenario, say), as_json, show)
+    finish(make(workspace, persons, nights, seed, start, scenario), as_json, show)
 
 
 @app.command()
@@ -199,10 +206,17 @@ def receive(
     as_json: Json = False,
 ) -> None:
     """Be the partner: verify new deliveries and fold them into a local picture."""
-    from jobs.receive import receive as take
-    from jobs.receive import show
+    from dataclasses import asdict
 
-    finish(take(outbox, state, say), as_json, show)
+    from jobs.receive import receive as take
+
+    def show(s: Mapping[str, Any]) -> None:
+        say(
+            f"{s['partner']}: {s['received']} deliveries with {s['records']:,} records verified and folded, up to sequence {s['sequence'] or 0}"
+        )
+        say(f"the picture {state} has {s['facts']:,} facts in {s['groups']:,} groups, {s['incomplete']} of them incomplete")
+
+    finish(asdict(take(outbox, state)), as_json, show)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -214,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(arguments, standalone_mode=False)
     except LefiError as error:
-        say(f"lefi: {error}")
+        complain(str(error))
         sys.exit(error.exit_code)
     except typer.Exit as done:
         sys.exit(done.exit_code)
@@ -228,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:  # the last resort: a bug's text may hold a person's data, so only its place is told
         usage = getattr(error, "format_message", None)
         if usage is not None:
-            say(f"lefi: {usage()} (see `lefi --help`)")
+            complain(f"{usage()} (see `lefi --help`)")
             sys.exit(UsageError.exit_code)
         say(f"lefi: this is a bug of ours: {type(error).__name__} {place_of(error)}. Nothing was published unless the run was committed.")
         sys.exit(1)

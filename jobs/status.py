@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping
+from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +41,21 @@ def status_of(root: Path) -> dict[str, Any]:
             for partner, each in report.get("deliveries", {}).items()
         },
         "withheld": withheld,
+        "missed": missed(workspace),
+        "quarantine": report.get("quarantine", []),
         "drops": [drop for drop in report.get("drops", ()) if drop["state"] != "consumed"],
+        "refreshes": report.get("refreshes", []),
+        "recalculations": report.get("recalculations", []),
+        "audit": report.get("audit", {}),
         "next": next_step(root, catalog.business_date is not None, unsettled, withheld, report),
     }
+
+
+def missed(workspace: Workspace) -> list[str]:
+    """The dates between two nights without one."""
+    nights = sorted(date.fromisoformat(path.parent.name[:10]) for path in workspace.runs.glob("*/report.json"))
+    gaps = ((before + timedelta(days=1), after) for before, after in pairwise(nights))
+    return [str(first + timedelta(days=day)) for first, after in gaps for day in range((after - first).days)]
 
 
 def next_step(root: Path, has_run: bool, unsettled: list[str], withheld: list[dict[str, Any]], report: Mapping[str, Any]) -> str:
@@ -54,6 +68,10 @@ def next_step(root: Path, has_run: bool, unsettled: list[str], withheld: list[di
     for each in withheld:
         if each["benefit"] in watched and each["code"] not in ("PLANNED_CLOSURE", "SWITCHED_OFF"):
             return f"{each['benefit']} is withheld since {each['since']} ({each['code']}): {ADVICE[each['code']]}"
+    if report.get("audit"):
+        return f"the audit found differences ({', '.join(report['audit'])}): `lefi reconcile {root}` names them"
+    if report.get("quarantine"):
+        return f"{len(report['quarantine'])} rejected records freeze somebody: ask the source to correct them, or `lefi release` them"
     return f"the next night: lefi nightly {root} --business-date YYYY-MM-DD"
 
 
@@ -70,6 +88,13 @@ def show(status: Mapping[str, Any]) -> None:
         console.print(table)
     for each in status["withheld"]:
         console.print(f"withheld: {each['benefit']} since {each['since']}: {each['code']}", soft_wrap=True)
+    for each in status["quarantine"][:20]:
+        console.print(f"rejected {each['id']}: {each['benefit']} {each['code']} in {each['drop']}", soft_wrap=True)
+    for each in status["refreshes"]:
+        done = each["groups"] - each["waiting"]
+        console.print(f"refresh {each['order_id']} of {each['partner']}: {done:,} of {each['groups']:,} groups in {each['slices']} slices")
+    for day in status["missed"]:
+        console.print(f"no night was run for {day}")
     for drop in status["drops"]:
         console.print(f"drop {drop['drop']}: {drop['state']} {drop['code']}: {drop['text']}", soft_wrap=True)
     console.print(f"next: {status['next']}", soft_wrap=True)

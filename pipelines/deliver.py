@@ -4,26 +4,30 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
 from pipelines.ingest import SUBSCRIPTION_KEY, Choice
 from pipelines.plan import Plan
-from pipelines.take import MEMBER_KEY, Bite, Intake, standing_subscriptions
+from pipelines.take import MEMBER_KEY, Bite, Intake, load, standing_subscriptions
 from pipelines.view import Clock, audited, view
 from schemas.buckets import ordinal_of
 from schemas.config import PERSONS as PERSONS_CHAIN
 from schemas.contracts import DELIVERY_RECORD, RECEIPT
 from schemas.frames import FACTS, MEMBERS, PERSONS, QUARANTINE, REFRESHES, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TOLD, TOUCHED
-from schemas.manifest import FileEntry, Input, Manifest, Previous, RefreshSlice, Withheld
+from schemas.manifest import Action, FileEntry, Input, Manifest, Previous, RefreshSlice, Withheld
 from storage import avro, durable, outbox, tables
 from storage.tables import TableFile
 from transforms.cut_chains import ChainState, Cut, Obstacle, cut_gated, next_state
+from transforms.freeze import freezing
+from transforms.hold import hold
 from transforms.queue_refreshes import QUEUE, choose_slice, settle_queue
 from transforms.take_orders import RECEIPTS, settle_receipts
 
 AUDIT = "audit differences"
 BLOCK_ROWS = 4096
+QUARANTINE_LISTED = 1000
 SLICE = pl.Schema({"bucket": pl.Int32(), "partner": pl.String(), "person": pl.String(), "benefit": pl.String()})
 
 
@@ -72,13 +76,18 @@ class Part:
 
 @dataclass(frozen=True)
 class Delivered:
-    """What a bite came to. files: staged, by table; totals: (bucket, benefit, measure) -> count; seconds: by step."""
+    """What a bite came to.
+
+    files: staged, by table; totals: (bucket, benefit, measure) -> count; seconds: by step; quarantine: (arrival, benefit, code, drop) of the
+    rejected records that still freeze somebody, and of tonight's that nobody can be read from.
+    """
 
     bite: Bite
     parts: tuple[Part, ...]
     files: Mapping[str, TableFile]
     totals: Mapping[tuple[int, str, str], int]
     seconds: Mapping[str, float]
+    quarantine: tuple[tuple[int, str, str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -237,7 +246,7 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
         bite, plan, subscriptions.filter(pl.col("benefit").is_in(current)), due, moved_and_new
     )
     clock.lap("audit")
-    return Delivered(bite, parts, files, totals, clock.seconds)
+    return Delivered(bite, parts, files, totals, clock.seconds, open_quarantine(bite, plan, moved_and_new))
 
 
 def audit(
@@ -250,6 +259,17 @@ def audit(
     found = view(bite, plan, quiet.with_columns(in_slice=pl.lit(False)), staged, Clock()).compared.records
     counted = found.group_by("bucket", "benefit").len()
     return {(bucket, benefit, AUDIT): number for bucket, benefit, number in counted.iter_rows()}
+
+
+def open_quarantine(bite: Bite, plan: Plan, staged: Callable[[str], list[TableFile]]) -> tuple[tuple[int, str, str, str], ...]:
+    """The rejected records that an operator can still do something about."""
+    rejected = tables.newest(load(plan, "quarantine", QUARANTINE, bite, staged("quarantine")), ["arrival"])
+    if rejected.is_empty():
+        return ()
+    held = hold(load(plan, "facts", FACTS, bite, staged("facts"), rejected["person"].unique().sort()))
+    nameless = rejected.filter(pl.col("code") == "INVALID_PERSONNUMMER", pl.col("night") == plan.night)
+    rows = pl.concat([freezing(rejected, held).select(list(QUARANTINE)), nameless]).sort("arrival")
+    return tuple(rows.select("arrival", "drop_benefit", "code", "drop").head(QUARANTINE_LISTED).iter_rows())
 
 
 def keep_consumed(files: dict[str, TableFile], verdict: Verdict, plan: Plan, bite: Bite) -> None:
@@ -304,15 +324,12 @@ def encode(records: pl.DataFrame, bite: Bite, plan: Plan) -> tuple[Part, ...]:
         path = plan.staging / "parts" / str(partner) / f"{bite.name}.blocks"
         path.parent.mkdir(parents=True, exist_ok=True)
         counts = own.group_by("bucket", maintain_order=True).len()
-        rows_of_blocks = [[min(BLOCK_ROWS, rows - start) for start in range(0, rows, BLOCK_ROWS)] for rows in counts["len"]]
-        blocks = avro.encode(
-            own.select(list(DELIVERY_RECORD.frame)), DELIVERY_RECORD, marker, [n for block in rows_of_blocks for n in block]
-        )
+        borders = [rows_of_blocks(rows) for rows in counts["len"]]
+        blocks = avro.encode(own.select(list(DELIVERY_RECORD.frame)), DELIVERY_RECORD, marker, [n for of in borders for n in of])
         path.write_bytes(blocks)
         sizes = iter(avro.inspect(head + blocks, DELIVERY_RECORD).blocks)
         buckets = [
-            (bucket, rows, sum(next(sizes).bytes for _ in of))
-            for (bucket, rows), of in zip(counts.iter_rows(), rows_of_blocks, strict=True)
+            (bucket, rows, sum(next(sizes).bytes for _ in of)) for (bucket, rows), of in zip(counts.iter_rows(), borders, strict=True)
         ]
         counted = own.group_by("benefit", "action").len().sort("benefit", "action")
         totals = {(benefit, action): number for benefit, action, number in counted.iter_rows()}
@@ -362,6 +379,7 @@ def put_together(partner: str, delivered: Sequence[Delivered], verdict: Verdict,
             totals.setdefault(benefit, Counter())[action] += number
     receipts = write_receipts(folder, partner, verdict, marker, plan)
     entries = [*files, receipts] if receipts else files
+    counted = {benefit: dict(sorted(actions.items())) for benefit, actions in sorted(totals.items())}
     last = plan.deliveries.get(partner)
     withheld = withheld_for(partner, verdict, plan)
     manifest = Manifest(
@@ -373,7 +391,7 @@ def put_together(partner: str, delivered: Sequence[Delivered], verdict: Verdict,
         run=plan.run,
         inputs=inputs_of(partner, verdict, plan),
         files=tuple(entries),
-        totals={benefit: dict(sorted(actions.items())) for benefit, actions in sorted(totals.items())},
+        totals=cast(dict[str, dict[Action, int]], counted),
         withheld=withheld,
         refreshes=verdict.refreshes.slices.get(partner, ()),
     )
@@ -386,7 +404,7 @@ def put_together(partner: str, delivered: Sequence[Delivered], verdict: Verdict,
         str(folder),
         sum(file.rows for file in files),
         receipts.rows if receipts else 0,
-        manifest.totals,
+        counted,
         tuple(each.benefit for each in withheld),
     )
 
@@ -401,9 +419,20 @@ def write_receipts(folder: Path, partner: str, verdict: Verdict, marker: bytes, 
     ]
     if not sum(frame.height for frame in own):
         return None
-    settled = (settle_receipts(frame, matched, plan.business_date) for frame in own)
-    blocks = (avro.encode(frame.select(list(RECEIPT.frame)), RECEIPT, marker) for frame in settled)
+    blocks = (receipt_blocks(frame, settle_receipts(frame, matched, plan.business_date), marker) for frame in own)
     return outbox.write(folder / "receipts.avro", avro.header(RECEIPT, marker), blocks, sum(frame.height for frame in own))
+
+
+def receipt_blocks(in_order: pl.DataFrame, settled: pl.DataFrame, marker: bytes) -> bytes:
+    """Receipts as Avro blocks, in the order in which they were staged, none crossing a bucket."""
+    receipts = in_order.select("position").join(settled, on="position", maintain_order="left")
+    counts = receipts.group_by("bucket", maintain_order=True).len()["len"]
+    return avro.encode(receipts.select(list(RECEIPT.frame)), RECEIPT, marker, [n for rows in counts for n in rows_of_blocks(rows)])
+
+
+def rows_of_blocks(rows: int) -> list[int]:
+    """How the rows of a bucket fall into blocks."""
+    return [min(BLOCK_ROWS, rows - start) for start in range(0, rows, BLOCK_ROWS)]
 
 
 def withheld_for(partner: str, verdict: Verdict, plan: Plan) -> tuple[Withheld, ...]:

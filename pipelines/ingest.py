@@ -58,6 +58,7 @@ class Linked:
     moves: Mapping[str, str]
     persons: Cut
     obstacles: Mapping[str, Obstacle]
+    rejected: Mapping[str, int]
     moved: Mapping[str, tuple[TableFile, ...]]
 
 
@@ -164,7 +165,7 @@ def link(_: object, examined: Sequence[Examined], plan: Plan) -> Linked:
             plan.staging / "tables" / "identities.parquet", changed.with_columns(pl.lit(plan.night, pl.Int32).alias("night"))
         )
         moved = {**moved, "identities": (staged,)}
-    return Linked(str(aliases), linked.moves, consumed, obstacles, moved)
+    return Linked(str(aliases), linked.moves, consumed, obstacles, rejected, moved)
 
 
 def move(plan: Plan, moves: Mapping[str, str]) -> dict[str, tuple[TableFile, ...]]:

@@ -41,4 +41,5 @@ def night(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
         | "SpreadPartners" >> beam.Reshuffle()
         | "PutTogether" >> beam.Map(guarded(put_together), AsList(delivered), verdict, plan)
     )
-    return once | "Stage" >> beam.Map(guarded(write_staged), AsList(delivered), AsList(deliveries), verdict, plan)
+    staged: beam.PCollection[str] = once | "Stage" >> beam.Map(guarded(write_staged), AsList(delivered), AsList(deliveries), verdict, plan)
+    return staged

@@ -144,7 +144,20 @@ def complete(workspace: Workspace, run: str, say: Say) -> Mapping[str, Any]:
 
 def report_from(document: Mapping[str, Any]) -> dict[str, Any]:
     """What the report of a run says: the commit without what was only needed to carry it out."""
-    kept = ("run", "night", "business_date", "deliveries", "withheld", "drops", "rejected", "seconds", "totals")
+    kept = (
+        "run",
+        "night",
+        "business_date",
+        "deliveries",
+        "withheld",
+        "drops",
+        "rejected",
+        "quarantine",
+        "refreshes",
+        "audit",
+        "seconds",
+        "totals",
+    )
     report = {name: document[name] for name in kept}
     report["deliveries"] = {
         partner: {name: value for name, value in delivery.items() if name != "folder"}

@@ -8,10 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.deliver import Delivered, Delivery, Verdict
+from pipelines.deliver import AUDIT, Delivered, Delivery, Verdict
 from pipelines.plan import Plan
 from schemas.errors import VerificationError
-from schemas.frames import CHAINS, DROPS, RUNS, TOTALS
+from schemas.frames import CHAINS, DROPS, REFRESHES, RUNS, TOTALS
+from schemas.quarantine import quarantine_id
 from storage import durable, tables
 from storage.tables import TableFile
 from transforms.cut_chains import Obstacle
@@ -125,6 +126,13 @@ def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], ver
         ],
         "drops": drop_states(verdict, plan),
         "rejected": rejected(verdict, plan),
+        "quarantine": [
+            {"id": quarantine_id(arrival), "benefit": benefit, "code": code, "drop": drop}
+            for each in sorted(delivered, key=lambda each: each.bite.first)
+            for arrival, benefit, code, drop in each.quarantine
+        ],
+        "refreshes": refreshes(verdict, plan),
+        "audit": {benefit: number for (_, benefit, what), number in sorted(totals.items()) if what == AUDIT},
         "seconds": seconds(delivered),
         "totals": {
             measure: sum(number for (_, _, what), number in totals.items() if what == measure)
@@ -183,9 +191,20 @@ def drop_states(verdict: Verdict, plan: Plan) -> list[dict[str, str]]:
     return states + [{"drop": name, "state": state, "code": "", "text": text} for name, state, text in plan.notes]
 
 
+def refreshes(verdict: Verdict, plan: Plan) -> list[dict[str, Any]]:
+    """The refreshes that wait on, in the order of the queue."""
+    staged = verdict.refreshes.files.get("refreshes")
+    rows = tables.newest(tables.read([*plan.files["refreshes"], *([staged] if staged else [])], REFRESHES), ["refresh"])
+    columns = ("partner", "order_id", "line_no", "groups", "waiting", "slices")
+    return rows.filter(pl.col("waiting") > 0).sort("refresh").select(columns).to_dicts()
+
+
 def rejected(verdict: Verdict, plan: Plan) -> dict[str, dict[str, int]]:
     """Rejected records by drop and code."""
     counts: dict[str, Counter[str]] = {}
+    for candidate in verdict.cuts["PERSONS"].consumed:
+        if verdict.choice.linked.rejected.get(candidate.name):
+            counts[candidate.name] = Counter({"INVALID_PERSONNUMMER": verdict.choice.linked.rejected[candidate.name]})
     for intake in verdict.intakes:
         for (ordinal, code), number in intake.counted.items():
             if code not in ("NEW", "SAME") and ordinal not in verdict.excluded:

@@ -103,7 +103,7 @@ def take_bite(bite: Bite, choice: Choice, plan: Plan) -> Intake:
         files,
         counted,
         tables.stage(folder / "subscriptions" / f"{bite.name}.parquet", taken.subscriptions),
-        tables.stage(folder / "receipts" / f"{bite.name}.parquet", receipts.sort("bucket", "position")) if receipts.height else None,
+        tables.stage(folder / "receipts" / f"{bite.name}.parquet", receipts) if receipts.height else None,
         tables.stage(folder / "queue" / f"{bite.name}.parquet", queue.sort("bucket")) if queue.height else None,
         tuple(lines.join(taken.refreshes.select(pl.col("position").alias("line")).unique(), on="line", how="semi").iter_rows()),
     )
@@ -139,7 +139,8 @@ def take_lines(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, Table
         plan.night,
     )
     number = pl.col("position").replace_strict(pl.int_range(lines.height, eager=True), lines["line"], return_dtype=pl.Int64())
-    return Taken(taken.subscriptions, taken.receipts.with_columns(number), taken.refreshes.with_columns(number)), asking
+    receipts = taken.receipts.sort("bucket", "position").with_columns(number)
+    return Taken(taken.subscriptions, receipts, taken.refreshes.with_columns(number)), asking
 
 
 def standing_subscriptions(plan: Plan, bite: Bite) -> pl.DataFrame:

@@ -7,11 +7,14 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from schemas.config import PERSONS, Benefits, Closures, Conf, Partners, Strict
 from schemas.errors import UsageError
 
 Model = TypeVar("Model", bound=Strict)
+PLAIN = {"extra_forbidden": "unknown key", "missing": "is missing"}
+SHORT = 40
 PARTNER_NAME = re.compile(r"[A-Za-z0-9ÅÄÖåäö][A-Za-z0-9ÅÄÖåäö._-]{0,63}")
 
 
@@ -20,9 +23,9 @@ class Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.YAMLError(f"{key!r} stands there twice, line {node.start_mark.line + 1}")
+        for place, key in enumerate(keys):
+            if key in keys[:place]:
+                raise yaml.YAMLError(f"{key!r} stands there twice, line {node.value[place][0].start_mark.line + 1}")
         return super().construct_mapping(node, deep)
 
 
@@ -42,7 +45,10 @@ def read_part(folder: Path, name: str, model: type[Model]) -> Model:
     """One conf file as its model. UsageError names the file, the key and what is wrong with it."""
     path = folder / f"{name}.yaml"
     if path.exists():
-        text = path.read_text("utf-8")
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"conf/{name}.yaml is not UTF-8 (byte {error.start})") from error
     elif name == "partners":
         raise UsageError(f"conf/partners.yaml is missing in {folder.parent}: say in it who the partners are and what each may be told")
     else:
@@ -54,7 +60,16 @@ def read_part(folder: Path, name: str, model: type[Model]) -> Model:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
-        raise UsageError(f"conf/{name}.yaml: {place or 'the whole file'}: {first['msg']}") from error
+        raise UsageError(f"conf/{name}.yaml: {place or 'the whole file'}: {explain(first)}") from error
+
+
+def explain(error: ErrorDetails) -> str:
+    """What is wrong with a key, and its value where that is short."""
+    if error["type"] in PLAIN:
+        return PLAIN[error["type"]]
+    value = error["input"]
+    shown = f", not {value!r}" if isinstance(value, str | int | float) and len(repr(value)) < SHORT else ""
+    return error["msg"].removeprefix("Value error, ") + shown
 
 
 def read_conf(folder: Path) -> Conf:
@@ -76,6 +91,6 @@ def read_conf(folder: Path) -> Conf:
     for closure in closures.closures:
         for chain in sorted(set(closure.benefits) - known - {PERSONS}):
             raise UsageError(f"conf/closures.yaml: closures: '{chain}' is neither a benefit of conf/benefits.yaml nor {PERSONS}")
-    for benefit in sorted(set(closures.off) - known):
-        raise UsageError(f"conf/closures.yaml: off: '{benefit}' is not a benefit of conf/benefits.yaml")
+    for benefit in sorted(set(closures.off) - known - {PERSONS}):
+        raise UsageError(f"conf/closures.yaml: off: '{benefit}' is neither a benefit of conf/benefits.yaml nor {PERSONS}")
     return Conf(partners=partners.partners, benefits=benefits.benefits, closures=closures.closures, off=frozenset(closures.off))

@@ -71,33 +71,34 @@ def read_head(folder: Path) -> Drop | Oddity:
     try:
         data = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError):
-        return Oddity(folder.name, "pending", f"R1: no {HEAD} yet")
+        return Oddity(folder.name, "pending", f"R1: drop '{folder.name}': no {HEAD} yet")
     try:
         head = json.loads(data)
     except (json.JSONDecodeError, UnicodeDecodeError):
-        return Oddity(folder.name, "pending", f"R1: {HEAD} is not JSON yet")
+        return Oddity(folder.name, "pending", f"R1: drop '{folder.name}': {HEAD} is not JSON yet")
     if not isinstance(head, dict):
-        return Oddity(folder.name, "unreadable", f"R2: {HEAD} is not an object")
+        return Oddity(folder.name, "unreadable", f"R2: drop '{folder.name}': {HEAD} is not an object")
     return parse_head(folder, head, hashlib.sha256(data).hexdigest())
 
 
 def parse_head(folder: Path, head: Mapping[str, Any], digest: str) -> Drop | Oddity:
     """R2: without the keys it is broken if chain and date can be read, else left alone."""
     dataset, day = head.get("dataset"), iso_date(head.get("business_date"))
+    place = f"R2: drop '{folder.name}': {HEAD}"
     if dataset not in ("facts", "persons", "orders"):
-        return Oddity(folder.name, "unreadable", f"R2: {HEAD}: dataset {dataset!r} is not one of facts, persons, orders")
+        return Oddity(folder.name, "unreadable", f"{place}: dataset {dataset!r} is not one of facts, persons, orders")
     if day is None:
-        return Oddity(folder.name, "unreadable", f"R2: {HEAD}: business_date {head.get('business_date')!r} is not YYYY-MM-DD")
+        return Oddity(folder.name, "unreadable", f"{place}: business_date {head.get('business_date')!r} is not YYYY-MM-DD")
     owner = {"facts": "benefit", "orders": "partner"}.get(dataset)
     if owner and not isinstance(head.get(owner), str):
-        return Oddity(folder.name, "unreadable", f"R2: {HEAD}: {owner} is missing")
+        return Oddity(folder.name, "unreadable", f"{place}: {owner} is missing")
     previous, fault = head.get("previous_business_date"), ""
     if previous is not None and iso_date(previous) is None:
-        fault = f"R2: {HEAD}: previous_business_date {previous!r} is not YYYY-MM-DD"
+        fault = f"{place}: previous_business_date {previous!r} is not YYYY-MM-DD"
     try:
         files = tuple(parse_file(entry) for entry in parse_files(head))
     except BrokenFileError as error:
-        files, fault = (), fault or f"R2: {HEAD}: {error}"
+        files, fault = (), fault or f"{place}: {error}"
     benefit, partner = (head[key] if owner == key else None for key in ("benefit", "partner"))
     return Drop(folder.name, str(folder), digest, dataset, day, benefit, partner, iso_date(previous), files, fault)
 

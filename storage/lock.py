@@ -11,8 +11,11 @@ from storage.workspace import Workspace
 
 @contextmanager
 def only_writer(workspace: Workspace) -> Iterator[None]:
-    """Hold the workspace for one command. RefusedError while another one runs; a killed one leaves nothing behind (the kernel's lock goes with it)."""
-    workspace.store.mkdir(parents=True, exist_ok=True)
+    """Hold the workspace for one command. RefusedError while another one runs; a killed one leaves nothing behind (the kernel's lock goes with it).
+
+    UsageError when this is no workspace; none is made.
+    """
+    workspace.catalog()
     lock = FileLock(workspace.store / ".lock")
     try:
         lock.acquire(timeout=0)

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import RefusedError, UsageError
+from schemas.errors import LefiError, RefusedError, UsageError
 from storage import durable
 
 FORMAT = 1
@@ -75,15 +75,18 @@ class Workspace:
         return self.store / "catalog.json"
 
     def catalog(self) -> Catalog:
-        """What is settled. UsageError when this is no workspace, RefusedError when a newer lefi made it."""
+        """What is settled. UsageError when this is no workspace, RefusedError when a newer lefi made it, LefiError when it is damaged."""
         if not self.catalog_file.exists():
             raise UsageError(f"{self.root} is not a workspace (it has no store/catalog.json): make one with `lefi init {self.root}`")
-        value = json.loads(self.catalog_file.read_text("utf-8"))
-        if value["format"] > FORMAT:
-            raise RefusedError(
-                f"store/catalog.json has format {value['format']}, this lefi knows up to {FORMAT}: the workspace belongs to a newer version"
-            )
-        return Catalog.from_json(value)
+        try:
+            value = json.loads(self.catalog_file.read_text("utf-8"))
+            if value["format"] > FORMAT:
+                raise RefusedError(
+                    f"store/catalog.json has format {value['format']}, this lefi knows up to {FORMAT}: the workspace belongs to a newer version"
+                )
+            return Catalog.from_json(value)
+        except (ValueError, TypeError, KeyError) as error:
+            raise LefiError("store/catalog.json is damaged: put back the one of the last settled run (runs/<run>/commit.json, its key `catalog`)") from error
 
     def write_catalog(self, catalog: Catalog) -> None:
         """Say what is settled."""

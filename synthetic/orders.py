@@ -6,18 +6,22 @@ import numpy as np
 import polars as pl
 
 from schemas.contracts import ORDER_LINE
-from synthetic.catalogue import BENEFITS
+from synthetic.catalogue import BENEFITS, CERTIFICATES, MONTHLY, SPELLS
 from synthetic.days import NEVER, dates
-from synthetic.dice import Bools, Ints
+from synthetic.dice import Bools, Ints, curve
 from synthetic.facts import column, named
 from synthetic.numbers import number
 from synthetic.partners import Partner
 from synthetic.people import People
 from synthetic.scenarios import Scenario
+from synthetic.stock import holders
 
 SINCE = ((0, 0), (0.5, 300), (1, 720))
 MOVED_BACK_DAYS = 900
-MISTAKEN = 0.002
+MISTAKEN, MISTAKEN_LATER = 0.002, 0.02
+HELD = 0.85
+NOT_RARE = 0.05
+YOUNGEST, OLD = 16, 65
 PAIR = ("FK:AS", "FK:FP", "FK:GP")
 ENDS, MOVES = 0.3, 0.25
 UNKNOWN_BEFORE_DAYS = 45_000
@@ -25,12 +29,15 @@ LINE = pl.Schema({name: dtype for name, dtype in ORDER_LINE.frame.items() if nam
 Change = Callable[[int], dict[str, pl.Expr]]
 
 
-def members(people: People, partner: Partner) -> Ints:
-    """Whom the partner watches from the first business date, ascending."""
-    everybody, count = np.arange(people.size), partner.count(partner.reach, people.size)
+def members(people: People, scenario: Scenario, partner: Partner) -> Ints:
+    """Whom the partner watches from the first business date, ascending; the handful of a tiny one have its first benefit."""
+    everybody = np.arange(people.size)
+    grown = everybody[people.ages(everybody) >= YOUNGEST]
     if partner.reach < 1:
-        return np.flatnonzero(people.dice.at("orders", partner.code).chance("member", partner.reach, everybody))
-    return everybody[people.size // (2 * count) :: max(people.size // count, 1)][:count]
+        return grown[people.dice.at("orders", partner.code).chance("member", partner.reach, grown)]
+    having = grown[holders(people, scenario, partner.benefits[0], grown)]
+    count = partner.count(partner.reach, len(having))
+    return having[len(having) // (2 * count) :: len(having) // count][:count] if count else having
 
 
 def watched(people: People, scenario: Scenario, partner: Partner, persons: Ints) -> Bools:
@@ -39,7 +46,16 @@ def watched(people: People, scenario: Scenario, partner: Partner, persons: Ints)
     if scenario.pairs and len(set(PAIR) & set(partner.benefits)) > 1:
         left_out = np.array(PAIR)[persons % len(PAIR)]
         return np.asarray(np.isin(codes, PAIR) & (codes != left_out[:, None]))
-    return people.dice.at("orders", partner.code).chance("taken", partner.taken, persons[:, None], np.arange(len(codes)))
+    chances = [np.where(holders(people, scenario, code, persons), HELD, partner.taken * possible(people, code, persons)) for code in codes]
+    return people.dice.at("orders", partner.code).chance("taken", np.stack(chances, axis=1), persons[:, None], np.arange(len(codes)))
+
+
+def possible(people: People, benefit: str, persons: Ints) -> Bools:
+    """Who is of an age at which a benefit is not rare."""
+    if benefit == CERTIFICATES:
+        return people.ages(persons) > OLD
+    ages = (SPELLS.get(benefit) or MONTHLY[benefit]).ages
+    return curve(ages, people.ages(persons)) > NOT_RARE * max(share for _, share in ages)
 
 
 def lines(rows: int, **columns: pl.Series | str) -> pl.DataFrame:
@@ -67,13 +83,13 @@ def stock_lines(people: People, scenario: Scenario, partner: Partner, persons: I
     since = people.start - dice.quantile("since", SINCE, member, place)
     end = np.where(dice.chance("ends", 0.03, member, place), people.start + dice.integers("end", 1, 400, member, place), NEVER)
     good = subscribe(people, partner, member, place, since, end, people.start)
-    return pl.concat([good, mistakes(good, people, partner, people.start, mistakes_at_least)])
+    return pl.concat([good, mistakes(good, people, partner, people.start, max(mistakes_at_least, round(len(good) * MISTAKEN)))])
 
 
 def night_lines(people: People, scenario: Scenario, partner: Partner, night: int) -> pl.DataFrame:
     """What a partner orders in a later night: ends, earlier dates, new subscriptions of members and others, mistakes. Frame of LINE."""
     today, dice = people.start + night, people.dice.at("orders", partner.code, night)
-    known, count = members(people, partner), np.arange(partner.count(partner.nightly, people.size))
+    known, count = members(people, scenario, partner), np.arange(partner.count(partner.nightly, people.size))
     chosen = dice.integers("member", 0, max(len(known) - 1, 0), count)
     anybody = dice.integers("person", 0, people.size - 1, count)
     persons = np.unique(np.where(dice.chance("a member", 0.6 * bool(len(known)), count), known[chosen] if len(known) else 0, anybody))
@@ -97,7 +113,7 @@ def night_lines(people: People, scenario: Scenario, partner: Partner, night: int
     moved = subscribe(people, partner, persons[moves], held[moves], long_ago, never[moves], today)
     since = today - dice.quantile("since", SINCE, persons)[new]
     begun = subscribe(people, partner, persons[new], free[new], since, never[new], today)
-    return pl.concat([begun, moved, ended, mistakes(begun, people, partner, today, EVERY_KIND)])
+    return pl.concat([begun, moved, ended, mistakes(begun, people, partner, today, max(1, round(len(begun) * MISTAKEN_LATER)))])
 
 
 def unknown_numbers(people: People, rows: int) -> pl.Series:
@@ -122,9 +138,12 @@ MISTAKES: Mapping[str, Change] = {
 EVERY_KIND = len(MISTAKES)
 
 
-def mistakes(good: pl.DataFrame, people: People, partner: Partner, today: int, at_least: int) -> pl.DataFrame:
-    """Lines that are answered with each of the codes in turn, made from SUBSCRIBE lines that are not. Frame of LINE."""
-    count = max(at_least, round(len(good) * MISTAKEN)) if len(good) else 0
+def mistakes(good: pl.DataFrame, people: People, partner: Partner, today: int, count: int) -> pl.DataFrame:
+    """Lines that are answered with each of the codes in turn, made from SUBSCRIBE lines that are not. Frame of LINE.
+
+    The first code is another one every day. There are no mistakes without good lines.
+    """
+    count = count if len(good) else 0
     chosen = people.dice.at("mistakes", partner.code, today).integers("line", 0, max(len(good) - 1, 0), np.arange(count))
     wrong_digit = (pl.col("personnummer").str.tail(1).cast(pl.Int8) + 1) % 10
     base = good[chosen].with_columns(
@@ -132,6 +151,6 @@ def mistakes(good: pl.DataFrame, people: People, partner: Partner, today: int, a
         unknown=unknown_numbers(people, count),
         wrong_digit=wrong_digit.cast(pl.String),
         unwatched=pl.lit(next(benefit for benefit in BENEFITS if benefit not in partner.benefits)),
-        kind=pl.int_range(pl.len()) % EVERY_KIND,
+        kind=(pl.int_range(pl.len()) + today) % EVERY_KIND,
     )
     return pl.concat([base.filter(kind=kind).with_columns(**change(today)).select(*LINE) for kind, change in enumerate(MISTAKES.values())])

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Partner:
-    """A partner. reach: share of the persons whom it watches, or, from 1 up, their number; taken: chance of each of its benefits per
-    person; csv: it orders in CSV, else in Avro; nightly: share of the persons, or number, of whom it orders something in a night.
+    """A partner.
+
+    reach: share of the grown persons whom it watches, or, from 1 up, their number; taken: share of the benefits that are possible at a
+    person's age; nightly: share of all persons, or number, of whom it orders something in a night; csv: it orders in CSV, else in Avro.
     """
 
     code: str
@@ -26,32 +28,62 @@ class Partner:
 
 PARTNERS: Sequence[Partner] = (
     Partner(
-        "LIVBOLAGET-TEST",
-        "Livbolaget (test)",
-        "insurance",
-        ("FK:SJP", "FK:FP", "FK:SA", "FK:TFP", "FK:GP", "FK:RBE", "FK:AS", "PM:AP"),
-        0.6,
-        0.45,
-        0.001,
+        code="LIVBOLAGET-TEST",
+        name="Livbolaget (test)",
+        purpose="insurance",
+        benefits=("FK:SJP", "FK:FP", "FK:SA", "FK:TFP", "FK:GP", "FK:RBE", "FK:AS", "PM:AP"),
+        reach=0.72,
+        taken=0.85,
+        nightly=0.002,
     ),
     Partner(
-        "PENSIONSBOLAGET-TEST", "Pensionsbolaget (test)", "occupational-pension", ("PM:AP", "PM:EF", "PM:LINT", "FK:SA"), 0.15, 0.7, 0.0004
+        code="PENSIONSBOLAGET-TEST",
+        name="Pensionsbolaget (test)",
+        purpose="occupational-pension",
+        benefits=("PM:AP", "PM:EF", "PM:LINT", "FK:SA"),
+        reach=0.25,
+        taken=0.8,
+        nightly=0.0006,
     ),
     Partner(
-        "AKASSAN-TEST", "A-kassan (test)", "unemployment", ("FK:SJP", "FK:FP", "FK:AS", "FK:DPE", "FK:TFP", "FK:NP"), 0.08, 0.5, 0.0003
+        code="AKASSAN-TEST",
+        name="A-kassan (test)",
+        purpose="unemployment",
+        benefits=("FK:SJP", "FK:FP", "FK:AS", "FK:DPE", "FK:TFP", "FK:NP"),
+        reach=0.1,
+        taken=0.7,
+        nightly=0.0004,
     ),
     Partner(
-        "KOMMUNEN-TEST",
-        "Kommunen (test)",
-        "social-assistance",
-        ("FK:BOB", "FK:BST", "FK:US", "FK:ABB", "FK:OMV", "FK:MEK"),
-        0.02,
-        0.5,
-        0.0001,
-        True,
+        code="KOMMUNEN-TEST",
+        name="Kommunen (test)",
+        purpose="social-assistance",
+        benefits=("FK:BOB", "FK:BST", "FK:US", "FK:ABB", "FK:OMV", "FK:MEK"),
+        reach=0.02,
+        taken=0.6,
+        nightly=0.0002,
+        csv=True,
     ),
-    Partner("REGIONEN-TEST", "Regionen (test)", "employer", ("FK:SJP", "FK:FSJP", "FK:SBP", "FK:RBE", "FK:YL"), 0.006, 0.6, 0.0001, True),
-    Partner("FACKET-TEST", "Facket (test)", "insurance", ("FK:SJP", "FK:YL"), 5, 1.0, 1, True),
+    Partner(
+        code="REGIONEN-TEST",
+        name="Regionen (test)",
+        purpose="employer",
+        benefits=("FK:SJP", "FK:FSJP", "FK:SBP", "FK:RBE", "FK:YL"),
+        reach=0.006,
+        taken=0.7,
+        nightly=0.0001,
+        csv=True,
+    ),
+    Partner(
+        code="FACKET-TEST",
+        name="Facket (test)",
+        purpose="insurance",
+        benefits=("FK:SJP", "FK:YL"),
+        reach=5,
+        taken=1,
+        nightly=1,
+        csv=True,
+    ),
 )
 
 

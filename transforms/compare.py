@@ -225,15 +225,14 @@ def assemble(happened: pl.DataFrame, groups: pl.DataFrame, contents: pl.DataFram
         pl.col("reason").alias("reason_shown"),
     )
     facts = shown[fact] if fact.null_count() == 0 else pl.DataFrame([column.gather(fact) for column in shown])
-    row = pl.int_range(pl.len(), dtype=pl.Int64)
-    first = row.first().over("partner", "bucket")
+    row = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("partner", "bucket")
     code = pl.coalesce("code", "deviation")
     texts = code.replace_strict(DEVIATION_TEXTS, default=FREEZE_TEXT, return_dtype=pl.String)
     return pl.concat([placed, facts], how="horizontal").select(
         "bucket",
         "partner",
         "person",
-        (pl.col("bucket").cast(pl.Int64) * FIRST_RECORD_NO + row - first + 1).alias("record_no"),
+        (pl.col("bucket").cast(pl.Int64) * FIRST_RECORD_NO + row).alias("record_no"),
         "action",
         "trigger",
         pl.coalesce("reason", "reason_shown").alias("reason"),

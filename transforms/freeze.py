@@ -6,7 +6,13 @@ FROZEN = pl.Schema({"person": pl.String, "benefit": pl.String, "frozen": pl.Stri
 
 
 def freeze(rejected: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
-    """(person, benefit, frozen): the code of the first rejected record that still freezes.
+    """(person, benefit, frozen): the code of the first rejected record that still freezes. The arguments are those of `freezing`."""
+    first = freezing(rejected, held).group_by("person", pl.col("drop_benefit").alias("benefit"), maintain_order=True)
+    return first.agg(pl.first("code").alias("frozen"))
+
+
+def freezing(rejected: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
+    """The rejected records that freeze their person and benefit, as they arrived.
 
     rejected: frames.QUARANTINE without those that were released or retracted; held: frames.FACTS as `hold` gives them. A record freezes until a valid one of the
     same fact holds with an equal or higher version (after a VERSION_CONFLICT: higher).
@@ -18,6 +24,4 @@ def freeze(rejected: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
         .join(versions, on=["person", "drop_benefit", "fact_id"], how="left")
         .filter(~cured.fill_null(False) | (pl.col("fact_id") == ""))
         .sort("arrival")
-        .group_by("person", pl.col("drop_benefit").alias("benefit"), maintain_order=True)
-        .agg(pl.first("code").alias("frozen"))
     )

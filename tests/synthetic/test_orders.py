@@ -19,7 +19,7 @@ from tests.oracle import orders as oracle
 
 START = date(2026, 1, 5)
 SIZE = 4_000
-NIGHTS = 8
+NIGHTS = 12
 PERMISSIONS = {(partner.code, partner.purpose, benefit) for partner in PARTNERS for benefit in partner.benefits}
 
 
@@ -43,7 +43,7 @@ def answers(people: People, partner: Partner, nights: int) -> list[list[str]]:
         frame = (
             night_lines(people, ORDINARY, partner, night)
             if night
-            else stock_lines(people, ORDINARY, partner, members(people, partner), EVERY_KIND)
+            else stock_lines(people, ORDINARY, partner, members(people, ORDINARY, partner), EVERY_KIND)
         )
         taken = oracle.Night(START + timedelta(days=night), night, births, PERMISSIONS, set(BENEFITS))
         place = {"order_id": "O", "partner": partner.code, "drop": "D", "bucket": 0}
@@ -82,8 +82,8 @@ def test_later_orders_begin_end_and_move_subscriptions_back(people: People) -> N
 
 
 def test_partners_are_from_very_large_to_tiny_with_three_subscriptions_a_person_in_all(people: People) -> None:
-    groups = [int(watched(people, ORDINARY, partner, members(people, partner)).sum()) for partner in PARTNERS]
-    persons = [len(members(people, partner)) for partner in PARTNERS]
+    groups = [int(watched(people, ORDINARY, partner, members(people, ORDINARY, partner)).sum()) for partner in PARTNERS]
+    persons = [len(members(people, ORDINARY, partner)) for partner in PARTNERS]
     assert persons == sorted(persons, reverse=True)
     assert persons[0] / SIZE == pytest.approx(0.6, abs=0.03)
     assert persons[-1] == 5
@@ -93,12 +93,12 @@ def test_partners_are_from_very_large_to_tiny_with_three_subscriptions_a_person_
 def test_the_lines_have_the_contracts_columns(people: People) -> None:
     assert {"order_id": ORDER_LINE.frame["order_id"], "line_no": ORDER_LINE.frame["line_no"], **LINE} == dict(ORDER_LINE.frame)
     for partner in PARTNERS:
-        assert stock_lines(people, ORDINARY, partner, members(people, partner), EVERY_KIND).schema == LINE
+        assert stock_lines(people, ORDINARY, partner, members(people, ORDINARY, partner), EVERY_KIND).schema == LINE
         assert night_lines(people, ORDINARY, partner, 1).schema == LINE
 
 
 def test_s10_subscribes_to_every_pair_of_three_benefits(people: People) -> None:
-    pairs = watched(people, SCENARIOS["S10"], PARTNERS[0], members(people, PARTNERS[0]))
+    pairs = watched(people, SCENARIOS["S10"], PARTNERS[0], members(people, SCENARIOS["S10"], PARTNERS[0]))
     named = {tuple(np.array(PARTNERS[0].benefits)[row]) for row in pairs}
     assert named == {("FK:FP", "FK:GP"), ("FK:GP", "FK:AS"), ("FK:FP", "FK:AS")}
 
@@ -111,5 +111,5 @@ def test_the_conf_file_says_what_the_partners_order() -> None:
 def test_a_single_person_is_ordered_by_everybody_it_can_be() -> None:
     alone = populate(Dice((7,)), 1, START, ORDINARY)
     for partner in PARTNERS:
-        assert len(members(alone, partner)) <= 1
+        assert len(members(alone, ORDINARY, partner)) <= 1
         assert night_lines(alone, ORDINARY, partner, 1).schema == LINE

@@ -212,18 +212,22 @@ WHOLE = {
 }
 
 
-@pytest.mark.parametrize("change", CONTENT, ids=str)
-def test_other_content_is_a_correction(change: Row) -> None:
-    nights = told(fact("DECISION", "05-01", "05-31", **WHOLE))
-    nights.facts.append(fact("DECISION", "05-01", "05-31", version=2, **WHOLE) | change)
-    assert nights.say() == [("CORRECTED", "CHANGE", "F")]
+def changed(changes: list[Row]) -> list[str | None]:
+    """The first night's facts that the second night speaks of, when each has a second version with a change."""
+    first = [fact("DECISION", "05-01", "05-31", **WHOLE) | {"fact_id": str(change)} for change in changes]
+    nights = told(*first)
+    nights.facts += [row | {"version": 2} | change for row, change in zip(first, changes, strict=True)]
+    rows = nights.say()
+    assert {row[:2] for row in rows} <= {("CORRECTED", "CHANGE")}
+    return [fact_id for _, _, fact_id in rows]
 
 
-@pytest.mark.parametrize("change", NOT_CONTENT, ids=str)
-def test_a_new_version_with_the_same_content_is_not_said(change: Row) -> None:
-    nights = told(fact("DECISION", "05-01", "05-31", **WHOLE))
-    nights.facts.append(fact("DECISION", "05-01", "05-31", version=2, **WHOLE) | change)
-    assert nights.say() == []
+def test_other_content_is_a_correction() -> None:
+    assert sorted(map(str, changed(CONTENT))) == sorted(map(str, CONTENT))
+
+
+def test_a_new_version_with_the_same_content_is_not_said() -> None:
+    assert changed(NOT_CONTENT) == []
 
 
 def test_a_corrected_decision_corrects_the_payments_of_its_case_and_the_claims_deviation() -> None:
@@ -560,7 +564,7 @@ def content_of(row: Row) -> Row:
     return {name: row[name] for name in oracle.CONTENT} | {"deviation": row["deviation"] and row["deviation"]["code"]}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(nights=st.lists(NIGHT, min_size=1, max_size=5))
 def test_any_nights_say_what_the_oracle_says_and_leave_the_partner_with_what_is_visible(nights: list[Any]) -> None:
     story = Story()
