@@ -27,3 +27,10 @@ class VerificationError(LefiError):
 
 class BrokenFileError(LefiError):
     """A file cannot be taken as what it should be: damaged, lying about itself, or of a schema that is not accepted."""
+
+
+class DiskError(LefiError):
+    """Something could not be written: the disk is full, or a quota or limit is reached."""
+
+    def __init__(self, reason: str, path: object) -> None:
+        super().__init__(f"{reason}: {path}")

@@ -25,7 +25,7 @@ SOUND = "partners: {B: {permissions: [{purpose: insurance, benefits: ['FK:SJP']}
         ("partners: {}\npartners: {}", "conf/partners.yaml is not YAML: 'partners' stands there twice, line 2"),
         ("- partners", "conf/partners.yaml: the whole file: "),
         ("", "conf/partners.yaml: partners: is missing"),
-        (b"partners: {B\xff: {}}", "conf/partners.yaml is not UTF-8 (byte 11)"),
+        (b"partners: {B\xff: {}}", "conf/partners.yaml is not UTF-8 (byte 12)"),
         ("partners: !!python/object:os.system {}", "conf/partners.yaml is not YAML: "),
     ],
 )
@@ -44,7 +44,7 @@ def test_wrong_partners_are_refused_by_key_and_value(world: World, text: str | b
         ("closures", "closures: [{benefits: ['FK:SJP'], from: 2024-05-20, until: 2024-05-18}]", "closures.0: until 2024-05-18 is before from 2024-05-20"),
         ("closures", "closures: [{benefits: ['FK:SJP'], from: 2024-05-20}]", "closures.yaml: closures.0.until: is missing"),
         ("closures", "closures: [{benefits: ['FK:XYZ'], from: 2024-05-20, until: 2024-05-20}]", "closures: 'FK:XYZ' is neither a benefit"),
-        ("closures", "off: [FK:XYZ]", "off: 'FK:XYZ' is not a benefit of conf/benefits.yaml"),
+        ("closures", "off: [FK:XYZ]", "off: 'FK:XYZ' is neither a benefit of conf/benefits.yaml"),
         ("benefits", "benefits: {'FK:SJP': {name: sjukpenning, unit: FORTNIGHT}}", "benefits.yaml: benefits.FK:SJP.unit: Input should be 'CALENDAR_DAY'"),
     ],
 )
