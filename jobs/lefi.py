@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from schemas.errors import LefiError, UsageError
+from schemas.errors import DiskError, LefiError, UsageError
 from storage.inbox import iso_date
 from storage.workspace import Workspace
 
@@ -227,6 +227,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.ERROR)
     try:
         app(arguments, standalone_mode=False)
+    except (DiskError, OSError) as error:
+        reason = f"{error.strerror}: {error.filename or ''}" if isinstance(error, OSError) else str(error)
+        complain(f"{reason}: mend it and give the command again; what was not committed has not happened, what was will be completed")
+        sys.exit(DiskError.exit_code)
     except LefiError as error:
         complain(str(error))
         sys.exit(error.exit_code)
@@ -234,11 +238,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(done.exit_code)
     except typer.Abort:
         sys.exit(130)
-    except OSError as error:
-        say(
-            f"lefi: {error.strerror}: {error.filename or ''}: nothing that was not committed has happened; mend it and give the command again"
-        )
-        sys.exit(1)
     except Exception as error:  # the last resort: a bug's text may hold a person's data, so only its place is told
         usage = getattr(error, "format_message", None)
         if usage is not None:

@@ -15,7 +15,7 @@ from pipelines.view import Clock, audited, view
 from schemas.buckets import ordinal_of
 from schemas.config import PERSONS as PERSONS_CHAIN
 from schemas.contracts import DELIVERY_RECORD, RECEIPT
-from schemas.frames import FACTS, MEMBERS, PERSONS, QUARANTINE, REFRESHES, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TOLD, TOUCHED
+from schemas.frames import FACTS, MEMBERS, QUARANTINE, REFRESHES, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TOUCHED
 from schemas.manifest import Action, FileEntry, Input, Manifest, Previous, RefreshSlice, Withheld
 from storage import avro, durable, outbox, tables
 from storage.tables import TableFile
@@ -23,10 +23,13 @@ from transforms.cut_chains import ChainState, Cut, Obstacle, cut_gated, next_sta
 from transforms.freeze import freezing
 from transforms.hold import hold
 from transforms.queue_refreshes import QUEUE, choose_slice, settle_queue
+from transforms.restrict import restrict
 from transforms.take_orders import RECEIPTS, settle_receipts
 
 AUDIT = "audit differences"
 BLOCK_ROWS = 4096
+PERSON_KEY = pl.Schema({"bucket": pl.Int32(), "person": pl.String()})
+REJECTED_KEY = pl.Schema({**PERSON_KEY, "drop_benefit": pl.String()})
 QUARANTINE_LISTED = 1000
 SLICE = pl.Schema({"bucket": pl.Int32(), "partner": pl.String(), "person": pl.String(), "benefit": pl.String()})
 
@@ -228,7 +231,7 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     current = [benefit for benefit in plan.conf.benefits if benefit not in verdict.withheld]
     sliced = tables.read([verdict.refreshes.chosen] if verdict.refreshes.chosen else [], SLICE, bite.first, bite.last)
     touched = pl.concat([touched, sliced.select(list(TOUCHED))]).unique(maintain_order=True)
-    due = subscriptions.filter(pl.col("benefit").is_in(current)).join(touched, on=["person", "benefit"], how="semi", maintain_order="left")
+    due = restrict(subscriptions.filter(pl.col("benefit").is_in(current)), touched, ("person", "benefit"))
     turn = sliced.select(SUBSCRIPTION_KEY).with_columns(in_slice=pl.lit(True))
     groups = due.join(turn, on=SUBSCRIPTION_KEY, how="left", maintain_order="left").with_columns(pl.col("in_slice").fill_null(False))
     seen = view(bite, plan, groups, moved_and_new, clock)
@@ -286,18 +289,19 @@ def keep_consumed(files: dict[str, TableFile], verdict: Verdict, plan: Plan, bit
 def touch(bite: Bite, plan: Plan, subscriptions: pl.DataFrame, staged: Callable[[str], list[TableFile]]) -> pl.DataFrame:
     """The (person, benefit) pairs that must be compared: left from earlier nights, changed tonight, or owed something (frames.TOUCHED)."""
     pairs = subscriptions.select("bucket", "person", "benefit").unique()
-    changed_persons = tables.read(staged("persons"), PERSONS, bite.first, bite.last).select("person").unique()
+    changed_persons = tables.read(staged("persons"), PERSON_KEY, bite.first, bite.last).select("person").unique()
+    rejected = tables.read(staged("quarantine"), REJECTED_KEY, bite.first, bite.last)
     changes = [
         tables.read(plan.files["touched"], TOUCHED, bite.first, bite.last).select("person", "benefit"),
-        tables.read(staged("facts"), FACTS, bite.first, bite.last).select("person", "benefit"),
-        tables.read(staged("quarantine"), QUARANTINE, bite.first, bite.last).select("person", pl.col("drop_benefit").alias("benefit")),
-        tables.read(staged("told"), TOLD, bite.first, bite.last).select("person", "benefit"),
+        tables.read(staged("facts"), TOUCHED, bite.first, bite.last).select("person", "benefit"),
+        rejected.select("person", pl.col("drop_benefit").alias("benefit")),
+        tables.read(staged("told"), TOUCHED, bite.first, bite.last).select("person", "benefit"),
         tables.read(staged("touched"), TOUCHED, bite.first, bite.last).select("person", "benefit"),
         taken_back_tonight(bite, plan),
         pairs.join(changed_persons, on="person", how="semi").select("person", "benefit"),
         subscriptions.filter(pl.col("initial_due") | pl.col("heal_due")).select("person", "benefit"),
     ]
-    return pairs.join(pl.concat(changes).unique(), on=["person", "benefit"], how="semi").select(list(TOUCHED))
+    return restrict(pairs, pl.concat(changes), ("person", "benefit"))
 
 
 def taken_back_tonight(bite: Bite, plan: Plan) -> pl.DataFrame:
@@ -341,7 +345,9 @@ def stage_changes(bite: Bite, plan: Plan, before_state: pl.DataFrame, known: pl.
     """Stage the subscriptions that are other than last night, and those that are gone."""
     after = pl.concat([known, before_state.join(known, on=SUBSCRIPTION_KEY, how="anti")])
     before = standing_subscriptions(plan, bite)
-    changed = after.join(before.select(list(SUBSCRIPTIONS)), on=list(SUBSCRIPTIONS), how="anti", nulls_equal=True)
+    changed = (
+        after.join(before.select(list(SUBSCRIPTIONS)), on=list(SUBSCRIPTIONS), how="anti", nulls_equal=True) if before.height else after
+    )
     gone = before.join(after, on=SUBSCRIPTION_KEY, how="anti").select(list(SUBSCRIPTIONS))
     night = pl.lit(plan.night, pl.Int32).alias("night")
     rows = pl.concat([changed.with_columns(night, gone=pl.lit(False)), gone.with_columns(night, gone=pl.lit(True))])

@@ -1,17 +1,21 @@
 """What went wrong on a worker, brought back as the error that it was: runners give only its text."""
 
+import errno
 import functools
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from schemas import errors
-from schemas.errors import LefiError
+from schemas.errors import DiskError, LefiError
 from storage import durable
 
 Result = TypeVar("Result")
 FAILURE_FILE = "failure.json"
+NOTE_BYTES = 4096
 
 
 def guarded(step: Callable[..., Result]) -> Callable[..., Result]:
@@ -23,16 +27,19 @@ def guarded(step: Callable[..., Result]) -> Callable[..., Result]:
             return step(*arguments)
         except (LefiError, OSError) as error:
             name = type(error).__name__ if isinstance(error, LefiError) else "LefiError"
-            text = str(error) if isinstance(error, LefiError) else f"{step.__name__}: {error.strerror}: {error.filename or 'staging'}"
-            durable.try_write(arguments[-1].staging / FAILURE_FILE, durable.to_json({"error": name, "text": text}))
+            staging = arguments[-1].staging
+            text = str(error) if isinstance(error, LefiError) else f"{step.__name__}: {error.strerror}: {error.filename or staging}"
+            durable.try_write(staging / FAILURE_FILE, durable.to_json({"error": name, "text": text}))
             raise
 
     return run
 
 
 def raise_noted(staging: Path) -> None:
-    """Raise the error that a worker noted, if one did."""
+    """Raise the error that a worker noted, if one did. A full disk leaves no room for a note, and is found by that."""
     path = staging / FAILURE_FILE
     if path.exists() and path.stat().st_size:
         note = json.loads(path.read_text("utf-8"))
         raise getattr(errors, note["error"], LefiError)(note["text"])
+    if shutil.disk_usage(staging).free < NOTE_BYTES:
+        raise DiskError(f"{os.strerror(errno.ENOSPC)}: {staging}")

@@ -18,6 +18,7 @@ from transforms.digest import with_digest
 from transforms.freeze import freeze
 from transforms.hold import hold
 from transforms.name_persons import name_persons
+from transforms.restrict import restrict
 from transforms.retract import gone_reasons, without_retracted
 
 LEDGER = "LEDGER"
@@ -60,7 +61,7 @@ def view(bite: Bite, plan: Plan, groups: pl.DataFrame, staged: Staged, clock: Cl
     named = name_persons(load(plan, "persons", PERSONS, bite, staged("persons"), persons))
     stored = tables.read([*plan.files["facts"], *staged("facts")], FACTS, bite.first, bite.last, persons)
     clock.lap("decode")
-    stored = stored.join(groups, on=["person", "benefit"], how="semi", maintain_order="left")
+    stored = restrict(stored, groups, ("person", "benefit"))
     held = hold(without_retracted(stored, retractions(plan)))
     clock.lap("co-group")
     unit = pl.col("benefit").replace_strict(plan.units, return_dtype=DELIVERY_RECORD.frame["unit"])

@@ -30,7 +30,4 @@ class BrokenFileError(LefiError):
 
 
 class DiskError(LefiError):
-    """Something could not be written: the disk is full, or a quota or limit is reached."""
-
-    def __init__(self, reason: str, path: object) -> None:
-        super().__init__(f"{reason}: {path}")
+    """The disk took something not: it is full, or a quota or limit is reached. The text names reason and path."""

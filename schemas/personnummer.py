@@ -27,12 +27,12 @@ def is_valid(text: str | None) -> bool:
 
 def valid(number: pl.Expr) -> pl.Expr:
     """The same for a column: Boolean, never null."""
-    digits = [number.str.slice(place, 1).cast(pl.UInt8, strict=False) for place in range(2, 11)]
+    value = pl.when(number.str.contains(r"^[0-9]{12}$")).then(number).cast(pl.Int64)
+    digits = [value // 10 ** (11 - place) % 10 for place in range(2, 11)]
     weighted = [digit * weight for digit, weight in zip(digits, WEIGHTS, strict=True)]
-    total = pl.sum_horizontal([w // 10 + w % 10 for w in weighted]).cast(pl.Int32)
-    day = number.str.slice(6, 2).cast(pl.Int8, strict=False)
+    total = pl.sum_horizontal([w // 10 + w % 10 for w in weighted])
+    year, month, day = value // 10**8, value // 10**6 % 100, value // 10**4 % 100
     shown = pl.when(day > 60).then(day - 60).otherwise(day)
-    year, month = number.str.slice(0, 4).cast(pl.Int32, strict=False), number.str.slice(4, 2).cast(pl.Int8, strict=False)
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     length = (
         pl.when(month == 2)
@@ -43,11 +43,5 @@ def valid(number: pl.Expr) -> pl.Expr:
         .then(31)
         .otherwise(0)
     )
-    right = (
-        number.str.contains(r"^[0-9]{12}$")
-        & (number.str.slice(8, 3) != "000")
-        & (year >= 1)
-        & shown.is_between(1, length)
-        & ((10 - total % 10) % 10 == number.str.slice(11, 1).cast(pl.Int32, strict=False))
-    )
+    right = (value // 10 % 1000 != 0) & (year >= 1) & shown.is_between(1, length) & ((10 - total % 10) % 10 == value % 10)
     return right.fill_null(False)

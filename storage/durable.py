@@ -2,12 +2,32 @@
 
 import json
 import os
+import re
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from schemas.errors import DiskError
+
 TEMPORARY = ".tmp"
+OS_ERROR = re.compile(r"\(os error ([0-9]+)\)")  # how Rust code tells what Python has in errno
+
+
+@contextmanager
+def writing(path: Path, library: type[Exception] = OSError) -> Iterator[None]:
+    """Write to a path. DiskError names it when the disk refuses: an OSError that comes from a write does not.
+
+    library: what a library raises in place of OSError.
+    """
+    try:
+        yield
+    except (OSError, library) as error:
+        number = getattr(error, "errno", None) or next(map(int, OS_ERROR.findall(str(error))), None)
+        if number is None:
+            raise
+        raise DiskError(f"{os.strerror(number)}: {path}") from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -23,7 +43,8 @@ def sync_file(path: Path) -> None:
     """Make a file's bytes durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        with writing(path):
+            os.fsync(handle)
     finally:
         os.close(handle)
 
@@ -31,7 +52,7 @@ def sync_file(path: Path) -> None:
 def _write_temporary(path: Path, data: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}{TEMPORARY}")
-    with temporary.open("wb") as file:
+    with writing(path), temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -26,7 +26,7 @@ def write(path: Path, head: bytes, chunks: Iterable[bytes], rows: int) -> FileEn
     """Write a file of a delivery and say what is in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     digest, size = hashlib.sha256(), 0
-    with path.open("wb") as file:
+    with durable.writing(path), path.open("wb") as file:
         for chunk in chain([head], chunks):
             file.write(chunk)
             digest.update(chunk)

@@ -50,7 +50,9 @@ def on_disk(dtype: pl.DataType) -> pl.DataType:
 def stage(path: Path, frame: pl.DataFrame) -> TableFile:
     """Write a frame, sorted by bucket, as a file that `append` can take."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    frame.cast(stored(frame.schema)).write_parquet(path, compression="lz4", row_group_size=ROW_GROUP_ROWS)
+    rows = frame.cast(stored(frame.schema))
+    with durable.writing(path, pl.exceptions.ComputeError):
+        rows.write_parquet(path, compression="lz4", row_group_size=ROW_GROUP_ROWS)
     durable.sync_file(path)
     first, last = (frame["bucket"][0], frame["bucket"][-1]) if frame.height and "bucket" in frame.columns else (0, 0)
     return TableFile(str(path), frame.height, first, last)
@@ -113,11 +115,12 @@ def commit(folder: Path, actions: list[AddAction | RemoveAction], schema: pl.Sch
     """One Delta commit that carries the night's number."""
     properties = CommitProperties(app_transactions=[Transaction(APPLICATION, night)])
     hooks = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
-    if not DeltaTable.is_deltatable(str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
-        DeltaTable.create(str(folder), delta_schema(schema), mode="ignore")
-    table = DeltaTable(str(folder))
-    table.create_write_transaction(actions, mode, delta_schema(schema), commit_properties=properties, post_commithook_properties=hooks)
+    with durable.writing(folder):
+        if not DeltaTable.is_deltatable(str(folder)):
+            folder.mkdir(parents=True, exist_ok=True)
+            DeltaTable.create(str(folder), delta_schema(schema), mode="ignore")
+        table = DeltaTable(str(folder))
+        table.create_write_transaction(actions, mode, delta_schema(schema), commit_properties=properties, post_commithook_properties=hooks)
 
 
 def delta_schema(schema: pl.Schema) -> DeltaSchema:

@@ -19,6 +19,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -293,6 +294,14 @@ class World:
             child.kill()
             child.wait()
 
+    def started_night(self, business_date: Day, **options: Any) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+        """A night that is running as a process of its own."""
+        return self.started("nightly", "--business-date", str(business_date), **options)
+
+    def killed_night(self, business_date: Day, failpoint: str) -> None:
+        """Run a night in a process of its own that is killed (SIGKILL) at a named place."""
+        self.process("nightly", "--business-date", str(business_date), failpoint=failpoint, code=-signal.SIGKILL)
+
     def night(self, business_date: Day, code: int = 0, but: Iterable[str] = (), *arguments: str) -> Ran:
         """Write the drops of a date, unless that was done, and run its night."""
         if day(business_date) not in self.written:
@@ -360,6 +369,22 @@ class World:
     def drop_text(self, folder: Path) -> str:
         """State, code and text of a drop in the last run's report."""
         return next(f"{each['state']} {each['code']}: {each['text']}" for each in self.report()["drops"] if each["drop"] == folder.name)
+
+
+def small_story(world: World, *dates: str) -> None:
+    """Two partners and a dozen persons, with facts, changes and orders on every date: drops only, no night is run."""
+    world.partner("BOLAGET", "FK:SJP", "FK:TFP")
+    world.partner("KASSAN", "FK:SJP", "PM:AP")
+    for place, person in enumerate(numbers(12)):
+        world.subscribe("BOLAGET", person, "FK:SJP")
+        world.subscribe("KASSAN", person, ("FK:SJP", "PM:AP")[place % 2])
+    for version, today in enumerate(dates, 1):
+        for place, person in enumerate(numbers(12)):
+            world.decision(person, "FK:SJP", "D", "2024-05-01", "2024-05-20", (1000, 750, 500)[version % 3], version=version)
+            world.payment(person, "FK:SJP", f"P{version}", "2024-05-01", "2024-05-20")
+            world.decision(person, "PM:AP", f"A{place}", "2024-01-01", None, version=version, case_id=f"case {version}")
+        world.refresh("BOLAGET", benefit="FK:SJP")
+        world.drops(today)
 
 
 def dated(fields: Row) -> Row:

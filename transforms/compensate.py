@@ -21,7 +21,20 @@ def compensate(facts: pl.DataFrame) -> pl.DataFrame:
     """
     pair = (pl.struct("person", "benefit").rle_id()).alias("pair")
     shown = facts.with_columns(pair).filter(~pl.col("withdrawn")).with_row_index("row")
-    ranged = shown.select(
+    ranged = ranges(shown)
+    spans = spans_of(shown)
+    decisions = rank_decisions(shown, ranged)
+    payments = ranged.filter(pl.col("kind") == "PAYMENT", pl.col("unit") != "EVENT")
+    overlaps = overlap(payments, decisions)
+    compensated = spans.filter(~pl.col("waiting"), pl.col("unit") != "EVENT").select("row", "first", "last", "extent", "level", "unit")
+    pieces = pl.concat([compensated, within(reign(overlaps), compensated, payments), without_spans(payments, decisions, spans)])
+    windows = count_units(join_neighbours(layer(pieces)))
+    return attach(shown, windows, deviations(facts.with_columns(pair), ranged, overlaps, windows))
+
+
+def ranges(shown: pl.DataFrame) -> pl.DataFrame:
+    """What of each fact shown decides its windows, its period as day numbers."""
+    return shown.select(
         "row",
         "pair",
         "case_id",
@@ -32,14 +45,6 @@ def compensate(facts: pl.DataFrame) -> pl.DataFrame:
         pl.col("period_from").cast(pl.Int32).alias("first"),
         pl.col("period_to").cast(pl.Int32).alias("last"),
     )
-    spans = spans_of(shown)
-    decisions = rank_decisions(shown, ranged)
-    payments = ranged.filter(pl.col("kind") == "PAYMENT", pl.col("unit") != "EVENT")
-    overlaps = overlap(payments, decisions)
-    compensated = spans.filter(~pl.col("waiting"), pl.col("unit") != "EVENT").select("row", "first", "last", "extent", "level", "unit")
-    pieces = pl.concat([compensated, within(reign(overlaps), compensated, payments), without_spans(payments, decisions, spans)])
-    windows = count_units(join_neighbours(layer(pieces)))
-    return attach(shown, windows, deviations(facts.with_columns(pair), ranged, overlaps, windows))
 
 
 def spans_of(shown: pl.DataFrame) -> pl.DataFrame:
@@ -122,12 +127,8 @@ def without_spans(payments: pl.DataFrame, decisions: pl.DataFrame, spans: pl.Dat
 def layer(pieces: pl.DataFrame) -> pl.DataFrame:
     """Add `layer` (R31): equal spans that lie over each other become layers; layer k has the days with at least k of them."""
     key = ["row", "extent", "level"]
-    pieces = pieces.sort(*key, "first", "last")
-    follows = same_as_before("row", "extent", "level")
-    covered = (
-        follows & (pl.col("unit") == "WORKING_TIME") & (pl.col("first") <= pl.col("last").cum_max().shift().over("row", "extent", "level"))
-    )
-    deep = pieces.filter(covered).select(key).unique()
+    timed = pieces.filter(pl.col("unit") == "WORKING_TIME").sort(*key, "first", "last")
+    deep = timed.filter(pl.col("first") <= pl.col("last").cum_max().shift().over(key)).select(key).unique()
     flat = pieces.with_columns(pl.lit(1, pl.Int32()).alias("layer"))
     if deep.is_empty():
         return flat
@@ -172,7 +173,7 @@ def count_units(windows: pl.DataFrame) -> pl.DataFrame:
     first, last = pl.col("first").cast(pl.Date()), pl.col("last").cast(pl.Date())
     month_of_first = first.dt.year() * 12 + first.dt.month().cast(pl.Int32())
     month_of_last = last.dt.year() * 12 + last.dt.month().cast(pl.Int32())
-    counted_to = month_of_last.cum_max().shift().over("row").fill_null(OPEN_PAST)
+    counted_to = pl.when(same_as_before("row")).then(month_of_last.shift()).otherwise(OPEN_PAST)  # of one row, months only rise
     months = (month_of_last - pl.max_horizontal(month_of_first, counted_to + 1) + 1).clip(0)
     windows = windows.with_columns(
         pl.when(pl.col("unit") == "MONTH").then(months).otherwise(pl.col("last") - pl.col("first") + 1).cast(pl.Int32()).alias("units")

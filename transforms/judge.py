@@ -10,43 +10,50 @@ from schemas.personnummer import valid
 SAME = "SAME"
 NOT_COMPARED = ("bucket", "person", "personnummer", "reason", "recorded_at", "source_run", "arrival")
 KEY = ("person", "benefit", "fact_id", "version")
+NO_SPAN_FAULTS = (pl.lit(None, pl.Boolean()).alias("misplaced"), pl.lit(None, pl.Boolean()).alias("excessive"))
 
 
-def fault(benefit: pl.Expr, overlapping_allowed: Collection[str]) -> pl.Expr:
-    """The first code of R35 that one record has by itself, else null.
+def with_fault(waiting: pl.DataFrame, overlapping_allowed: Collection[str]) -> pl.DataFrame:
+    """Add `code`: the first reason of R35 that a record has by itself, else null.
 
-    benefit: the drop's benefit; overlapping_allowed: the benefits whose spans may overlap (unit WORKING_TIME).
+    waiting: frames.FACTS and `drop_benefit`; overlapping_allowed: the benefits whose spans may overlap (unit WORKING_TIME).
     """
-    first, last, spans = pl.col("period_from"), pl.col("period_to"), pl.col("spans")
-    money = pl.col("kind").cast(pl.String).is_in(["PAYMENT", "RECOVERY_CLAIM"])
-    extents = spans.list.eval(pl.element().struct.field("extent_permille").is_between(1, 1000))
-    outside = spans.list.eval(pl.element().struct.field("last") < pl.element().struct.field("first")).list.any()
-    before = spans.list.eval(pl.element().struct.field("first")).list.min() < first
-    after = spans.list.eval(pl.element().struct.field("last")).list.max() > last
-    by_first = spans.list.eval(pl.element().sort_by(pl.element().struct.field("first")))
-    overlap = by_first.list.eval(
-        pl.element().struct.field("last").cum_max().shift(1) >= pl.element().struct.field("first"),
-    ).list.any()
-    return (
-        pl.when(~valid(pl.col("personnummer")))
+    first, last, benefit = pl.col("period_from"), pl.col("period_to"), pl.col("drop_benefit")
+    money = pl.col("kind").is_in(pl.Series(["PAYMENT", "RECOVERY_CLAIM"], dtype=FACTS["kind"]).implode())
+    numbers = waiting.select(pl.col("personnummer").unique()).filter(~valid(pl.col("personnummer")))["personnummer"]
+    spans = span_faults(waiting.select("arrival", "drop_benefit", "period_from", "period_to", "spans"), overlapping_allowed)
+    extent = pl.col("extent_permille")
+    code = (
+        pl.when(pl.col("personnummer").is_in(numbers.implode()))
         .then(pl.lit("INVALID_PERSONNUMMER"))
         .when(pl.col("benefit") != benefit)
         .then(pl.lit("WRONG_BENEFIT"))
         .when((pl.col("case_id") == "") | (pl.col("fact_id") == ""))
         .then(pl.lit("MISSING_FIELD"))
-        .when((last < first).fill_null(False) | (money & (first.is_null() | last.is_null())))
+        .when((last < first) | (money & (first.is_null() | last.is_null())))
         .then(pl.lit("INVALID_PERIOD"))
-        .when(
-            outside.fill_null(False)
-            | before.fill_null(False)
-            | after.fill_null(False)
-            | (overlap.fill_null(False) & ~benefit.is_in(list(overlapping_allowed)))
-        )
+        .when("misplaced")
         .then(pl.lit("INVALID_SPAN"))
-        .when(~extents.list.all().fill_null(True) | ~pl.col("extent_permille").is_between(1, 1000).fill_null(True))
+        .when(pl.col("excessive") | ~extent.is_between(1, 1000))
         .then(pl.lit("INVALID_EXTENT"))
-        .otherwise(None)
     )
+    judged = waiting.join(spans, on="arrival", how="left", maintain_order="left") if spans.height else waiting.with_columns(NO_SPAN_FAULTS)
+    return judged.with_columns(code.alias("code")).drop("misplaced", "excessive")
+
+
+def span_faults(records: pl.DataFrame, overlapping_allowed: Collection[str]) -> pl.DataFrame:
+    """(arrival, misplaced, excessive) of the records that have a span with a fault: INVALID_SPAN, INVALID_EXTENT."""
+    spans = records.filter(pl.col("spans").list.len() > 0).explode("spans").unnest("spans").sort("arrival", "first")
+    again = pl.col("arrival") == pl.col("arrival").shift()
+    reached = pl.col("last").cum_max().over("arrival").shift() if spans.select(again.any()).item() else pl.lit(None, pl.Date())
+    overlaps = again & (pl.col("first") <= reached) & ~pl.col("drop_benefit").is_in(list(overlapping_allowed))
+    outside = (pl.col("last") < pl.col("first")) | (pl.col("first") < pl.col("period_from")) | (pl.col("last") > pl.col("period_to"))
+    marked = spans.select(
+        "arrival",
+        (outside.fill_null(False) | overlaps.fill_null(False)).alias("misplaced"),
+        (~pl.col("extent_permille").is_between(1, 1000)).alias("excessive"),
+    )
+    return marked.filter(pl.col("misplaced") | pl.col("excessive")).group_by("arrival").agg(pl.any("misplaced", "excessive"))
 
 
 def judge(waiting: pl.DataFrame, held: pl.DataFrame, overlapping_allowed: Collection[str]) -> pl.DataFrame:
@@ -55,8 +62,7 @@ def judge(waiting: pl.DataFrame, held: pl.DataFrame, overlapping_allowed: Collec
     waiting: frames.FACTS and `drop_benefit`, of some buckets, every drop judged as if those before it were consumed.
     held: frames.FACTS that the store has of the same persons. Result: sorted by bucket, person, benefit, fact_id, version and arrival.
     """
-    judged = waiting.with_columns(fault(pl.col("drop_benefit"), overlapping_allowed).alias("code"))
-    judged = judged.sort("bucket", "person", "benefit", "fact_id", "version", "arrival")
+    judged = with_fault(waiting, overlapping_allowed).sort("bucket", "person", "benefit", "fact_id", "version", "arrival")
     sound = judged.lazy().filter(pl.col("code").is_null())
     known = held.lazy().select(*KEY).unique()
     repeated = sound.filter(pl.struct(KEY).is_duplicated()).select(*KEY).unique()

@@ -42,7 +42,6 @@ def link_persons(aliases: Mapping[str, str], links: pl.DataFrame) -> Linked:
         members.setdefault(stays, {stays}).update(followers)
         person.update(dict.fromkeys(followers, stays))
         moved.add(ceases)
-    moved -= {key for key in moved if person.get(key, key) == key}
     return Linked({n: key for n, key in person.items() if n != key}, {key: person[key] for key in sorted(moved)})
 
 

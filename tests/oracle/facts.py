@@ -8,10 +8,10 @@ from schemas.personnummer import is_valid
 
 Fact = dict[str, Any]
 Key = tuple[str, str, str]
-NOT_COMPARED = {"personnummer", "reason", "recorded_at", "source_run"}  # R20
-OURS = {"bucket", "person", "arrival"}  # no fields of the contract
-CONTENT = set("benefit case_id fact_id version kind withdrawn period_from period_to spans extent_permille amount stated_days outcome".split())
-CONTENT |= {"status", "country", "refers_to", "guarantee"}
+COMPARED = (  # R20: all fields but personnummer, reason, recorded_at and source_run
+    *("benefit", "case_id", "fact_id", "version", "kind", "withdrawn", "period_from", "period_to", "spans", "extent_permille"),
+    *("amount", "stated_days", "outcome", "status", "country", "refers_to", "guarantee"),
+)
 
 
 def key_of(fact: Fact) -> Key:
@@ -19,7 +19,7 @@ def key_of(fact: Fact) -> Key:
     return fact["person"], fact["benefit"], fact["fact_id"]
 
 
-def fault(fact: Fact, benefit: str, unit: str) -> str | None:
+def fault(fact: Fact, benefit: str, unit: str) -> str | None:  # noqa: PLR0911 - a return for each code
     """R35: the first code that a record has by itself, in a drop of a benefit of a unit."""
     first, last = fact["period_from"], fact["period_to"]
     if not is_valid(fact["personnummer"]):
@@ -59,7 +59,7 @@ def overlapping(spans: list[dict[str, Any]]) -> bool:
 
 def content(fact: Fact) -> dict[str, Any]:
     """What R20 compares."""
-    return {name: fact[name] for name in CONTENT}
+    return {name: fact[name] for name in COMPARED}
 
 
 def judge(waiting: Iterable[tuple[Fact, str, str]], held: Iterable[Fact]) -> dict[int, str | None]:

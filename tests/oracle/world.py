@@ -1,7 +1,7 @@
 """The night as slowly and plainly as it reads, for groups on dicts: what every partner is told (contract R12, R20-R27, R36, R37).
 
-Feed it the state (`World`), change that as the days go, and `deliver` says which records the night must make, numbered and in order. Texts for
-people are left empty. Who is who, and what an order line does to subscriptions, is decided elsewhere; `subscribe`, `end` and `merge` do the rest.
+Feed it the state (`World`), change that as the days go, and `deliver` says which records the night must make, numbered and in order. Texts
+for people are left empty. Who is who, and what an order line does, is decided elsewhere; `subscribe`, `end` and `merge` change the groups.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -15,7 +15,10 @@ from tests.oracle.facts import Fact, Key, frozen, hold
 
 Row = dict[str, Any]
 GroupKey = tuple[str, str, str]  # partner, person, benefit
-CONTENT = "case_id kind period_from period_to windows units amount extent_permille outcome status country refers_to deviation".split()  # R22
+CONTENT = (  # R22
+    *("case_id", "kind", "period_from", "period_to", "windows", "unit", "units", "amount", "extent_permille", "outcome", "status"),
+    *("country", "refers_to", "deviation"),
+)
 FIRST_OF_BUCKET = 1_000_000_000
 
 
@@ -51,8 +54,8 @@ class Group:
 class World:
     """Everything that decides a night.
 
-    facts: the valid records that count; rejected: those that may freeze, with `drop_benefit` and `code`; names: person -> current number and flag;
-    retracted: fact -> reason of the retraction that it is gone by.
+    facts: the valid records that count; rejected: those that may freeze, with `drop_benefit` and `code`; names: person -> current number
+    and flag; retracted: fact -> reason of the retraction that it is gone by.
     """
 
     units: Mapping[str, str]
@@ -107,7 +110,7 @@ def visible(world: World, key: GroupKey) -> dict[str, tuple[Fact, Row]]:
     found = {}
     for fact in held:
         if not fact["withdrawn"] and (fact["period_to"] is None or fact["period_to"] >= world.groups[key].from_date):
-            whole = fact | compensated[fact["fact_id"]]
+            whole = fact | {"unit": world.units[key[2]]} | compensated[fact["fact_id"]]
             found[fact["fact_id"]] = (fact, {name: whole[name] for name in CONTENT})
     return found
 
@@ -147,7 +150,8 @@ def record_of(world: World, key: GroupKey, action: str, trigger: str, shown: tup
 def snapshot(world: World, key: GroupKey, trigger: str) -> list[Row]:
     """R23: everything visible, or EMPTY; the lowest other number is named, each further one gets an EMPTY of its own."""
     number, _ = world.names[key[1]]
-    former, *further = sorted(world.groups[key].numbers - {number}) or [None]
+    others = sorted(world.groups[key].numbers - {number})
+    former, further = next(iter(others), None), others[1:]
     shown = visible(world, key).values()
     records = [record_of(world, key, "SNAPSHOT", trigger, each, former_personnummer=former) for each in shown]
     records = records or [record(world, key, "EMPTY", trigger, former_personnummer=former)]

@@ -51,7 +51,7 @@ class Kernel:
         rows = [row | {"bucket": self.bucket_of[row["person"]]} for row in moved]
         self.keep(merge_subscriptions(pl.DataFrame(rows, SUBSCRIPTIONS, orient="row"), {ceases: stays}))
         self.told = self.told.with_columns(pl.col("person").replace({ceases: stays}))
-        self.heals = {(partner, stays if person == ceases else person, *of) for partner, person, *of in self.heals}
+        self.heals = {(partner, stays if person == ceases else person, benefit, of) for partner, person, benefit, of in self.heals}
 
     def keep(self, subscriptions: pl.DataFrame) -> None:
         """Replace the subscriptions."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -151,7 +151,13 @@ def test_a_fact_that_ends_before_the_from_date_after_all_is_annulled_by_its_held
     nights = told(fact("DECISION", "04-01", None, fact_id="A"))
     nights.facts.append(fact("LIFE_CERTIFICATE", "04-01", "04-30", fact_id="A", version=2, reason="ended"))
     (row,) = nights.deliver()
-    assert [row[name] for name in ("action", "version", "kind", "reason", "period_from")] == ["ANNULLED", 2, "LIFE_CERTIFICATE", "ended", None]
+    assert [row[name] for name in ("action", "version", "kind", "reason", "period_from")] == [
+        "ANNULLED",
+        2,
+        "LIFE_CERTIFICATE",
+        "ended",
+        None,
+    ]
 
 
 def test_a_fact_that_is_gone_is_annulled_as_last_told_with_the_retractions_reason() -> None:
@@ -170,7 +176,7 @@ def test_a_retraction_that_leaves_an_earlier_version_is_a_correction_with_that_o
     assert [row[name] for name in ("action", "version", "status", "reason")] == ["CORRECTED", 1, "1", "first"]
 
 
-CONTENT = [
+CONTENT: list[Row] = [
     {"case_id": "D"},
     {"kind": "LIFE_CERTIFICATE"},
     {"period_from": day("05-02")},
@@ -190,7 +196,7 @@ CONTENT = [
     {"country": "NO"},
     {"refers_to": "Y"},
 ]
-NOT_CONTENT = [
+NOT_CONTENT: list[Row] = [
     {},
     {"reason": "another"},
     {"recorded_at": at(9)},
@@ -201,7 +207,7 @@ NOT_CONTENT = [
     {"amount": Decimal("10.0")},
     {"guarantee": {"insurance_years": 40, "income_related_yearly": Decimal("1.00"), "yearly_amount": Decimal("2.00")}},
 ]
-WHOLE = {
+WHOLE: Row = {
     "amount": Decimal("10.00"),
     "extent_permille": 1000,
     "outcome": "BEVILJAN",
@@ -232,7 +238,9 @@ def test_a_new_version_with_the_same_content_is_not_said() -> None:
 
 def test_a_corrected_decision_corrects_the_payments_of_its_case_and_the_claims_deviation() -> None:
     decision = fact("DECISION", "05-01", "05-31", fact_id="D", spans=[span("05-01", "05-10")])
-    nights = told(decision, fact("PAYMENT", "05-01", "05-31", fact_id="P"), fact("RECOVERY_CLAIM", "05-01", "05-31", fact_id="R", refers_to="Q"))
+    nights = told(
+        decision, fact("PAYMENT", "05-01", "05-31", fact_id="P"), fact("RECOVERY_CLAIM", "05-01", "05-31", fact_id="R", refers_to="Q")
+    )
     nights.facts.append(fact("DECISION", "05-01", "05-31", fact_id="D", version=2, spans=[span("05-01", "05-11")]))
     nights.facts.append(fact("PAYMENT", "05-01", "05-31", fact_id="Q", withdrawn=True))
     rows = nights.deliver()
@@ -491,7 +499,7 @@ class Story:
         period: Row = {"period_from": first, "period_to": last, "refers_to": "F1", "recorded_at": at(self.arrival % 3)}
         return fact(person=person, personnummer=person, arrival=self.arrival, spans=spans, **fields) | period
 
-    def apply(self, event: str, *given: Any) -> None:  # noqa: C901 - one case per kind of event
+    def apply(self, event: str, *given: Any) -> None:
         world, kernel = self.world, self.kernel
         match event, given:
             case "fact", (person, fields):
@@ -538,7 +546,7 @@ class Story:
                 kernel.heal(self.key(group), fact_id)
 
     def deliver(self, current: Sequence[str]) -> None:
-        """The night, by code and by oracle; then every group that the contract promises has the partner's picture equal to what is visible."""
+        """The night, by code and by oracle; then the partner has of every group that R50 promises just what is visible."""
         self.night += 1
         sequences = {"P": self.night, "Q": self.night + 5}
         slices = {self.key(group) for group in self.slices}

@@ -31,7 +31,7 @@ def shown(row: Row) -> list[tuple[str, str, int]]:
     return [(f"{w['first']:%m-%d}", f"{w['last']:%m-%d}", w["units"]) for w in row["windows"]]
 
 
-# R30: which days
+# R30, which days are compensated
 
 
 def test_a_decision_shows_its_spans_without_the_waiting_ones() -> None:
@@ -103,7 +103,7 @@ def test_event_benefits_have_no_windows() -> None:
     assert [(row["windows"], row["units"], row["deviation"]) for row in rows.values()] == [([], None, None)] * 2
 
 
-# R31: windows
+# R31, how days join to windows
 
 
 def test_neighbouring_days_of_equal_extent_and_level_join_and_others_do_not() -> None:
@@ -137,7 +137,7 @@ def test_windows_come_by_first_last_extent_falling_and_level_null_first() -> Non
     ]
 
 
-# R32
+# R32, months without spans
 
 
 MONTHLY = {"benefit": "FK:SA"}
@@ -176,7 +176,7 @@ def test_a_day_payment_of_a_case_without_spans_has_no_window() -> None:
     assert (row["windows"], row["units"], row["deviation"]) == ([], 0, "NO_COMPENSATED_DAYS")
 
 
-# R33: units
+# R33, what is counted
 
 
 def test_five_days_count_of_each_iso_week_however_many_windows_it_has() -> None:
@@ -206,7 +206,7 @@ def test_without_windows_units_are_null_but_nought_for_a_payment_by_days(benefit
     assert compensated(fact(kind, "05-01", "05-31", benefit=benefit))["F"]["units"] == units
 
 
-# R34: deviations
+# R34, what does not fit
 
 
 @pytest.mark.parametrize(

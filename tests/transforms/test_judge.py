@@ -200,7 +200,9 @@ def test_a_faulty_repeat_has_its_fault_and_not_the_conflict() -> None:
 # Random drops against the oracle
 
 OFFSET = st.integers(-1, 8)
-SPAN = st.tuples(OFFSET, st.integers(-1, 3), st.sampled_from([1000, 1000, 1000, 500, 0, 1001]), st.sampled_from([None, "", "A"]), st.booleans())
+SPAN = st.tuples(
+    OFFSET, st.integers(-1, 3), st.sampled_from([1000, 1000, 1000, 500, 0, 1001]), st.sampled_from([None, "", "A"]), st.booleans()
+)
 RECORD = st.fixed_dictionaries(
     {
         "personnummer": st.sampled_from([ANNA, ANNA, ANNA, ANNA, BO, WRONG_DIGIT]),
@@ -239,7 +241,9 @@ def record(drawn: Row, arrival: int) -> Row:
 @settings(max_examples=80, deadline=None)
 @given(drawn=st.lists(RECORD, max_size=25), cut=st.integers(0, 25), held=st.lists(RECORD, max_size=4))
 def test_any_drops_are_judged_as_record_by_record_at_once_or_one_after_the_other(drawn: list[Row], cut: int, held: list[Row]) -> None:
-    stored = [row for place, each in enumerate(held) if oracle.fault(row := record(each, -1 - place), row["drop_benefit"], "WORKING_TIME") is None]
+    stored = [
+        row for place, each in enumerate(held) if oracle.fault(row := record(each, -1 - place), row["drop_benefit"], "WORKING_TIME") is None
+    ]
     stored = [{name: row[name] for name in FACTS} for row in stored]
     rows = [record(each, place) for place, each in enumerate(drawn)]
     expected = oracle.judge([(row, row["drop_benefit"], UNITS[row["drop_benefit"]]) for row in rows], stored)
