@@ -21,6 +21,11 @@ def reconcile(workspace: Path, partner: str | None, heal: bool, runner: str) -> 
 def show(summary: Mapping[str, Any]) -> None:
     """The summary for people."""
     console = Console()
+    for place in summary["store"]:
+        console.print(
+            f"bucket {place['bucket']}, {place['benefit']}: the store has {place['facts_found']:,} facts, {place['facts']:,} were put there",
+            soft_wrap=True,
+        )
     if not summary["differences"]:
         console.print("no difference: every partner has been told what is visible, and the files say so")
         return

@@ -11,7 +11,7 @@ import polars as pl
 from pipelines.ingest import SUBSCRIPTION_KEY, Choice
 from pipelines.plan import Plan
 from pipelines.take import MEMBER_KEY, Bite, Intake, load, standing_subscriptions
-from pipelines.view import Clock, audited, view
+from pipelines.view import DAYS_IN, FACTS_IN, TOTALLED, Clock, audited, lost_in_store, must_equal, view
 from schemas.buckets import ordinal_of
 from schemas.config import PERSONS as PERSONS_CHAIN
 from schemas.contracts import DELIVERY_RECORD, RECEIPT
@@ -25,8 +25,10 @@ from transforms.hold import hold
 from transforms.queue_refreshes import QUEUE, choose_slice, settle_queue
 from transforms.restrict import restrict
 from transforms.take_orders import RECEIPTS, settle_receipts
+from transforms.total import TOTAL, total_facts
 
 AUDIT = "audit differences"
+Totals = dict[tuple[int, str, str], int]
 BLOCK_ROWS = 4096
 PERSON_KEY = pl.Schema({"bucket": pl.Int32(), "person": pl.String()})
 REJECTED_KEY = pl.Schema({**PERSON_KEY, "drop_benefit": pl.String()})
@@ -245,23 +247,24 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     if waiting.height:
         files["touched"] = tables.stage(plan.staging / "tables" / f"touched-{bite.name}.parquet", waiting.sort(list(TOUCHED)))
     clock.lap("ledger")
-    totals = count(seen.held, result.records) | audit(
-        bite, plan, subscriptions.filter(pl.col("benefit").is_in(current)), due, moved_and_new
-    )
+    kept = count_kept(bite, files, linked.moved.get("facts", ()), intake, bool(verdict.excluded))
+    found = audit(bite, plan, subscriptions.filter(pl.col("benefit").is_in(current)), due, moved_and_new)
+    totals = kept | count_delivered(seen.held, result.records) | found
     clock.lap("audit")
     return Delivered(bite, parts, files, totals, clock.seconds, open_quarantine(bite, plan, moved_and_new))
 
 
-def audit(
-    bite: Bite, plan: Plan, subscriptions: pl.DataFrame, due: pl.DataFrame, staged: Callable[[str], list[TableFile]]
-) -> dict[tuple[int, str, str], int]:
-    """Compare the groups that nobody touched of the buckets whose turn it is: nothing is expected. Counts what is found, by bucket and benefit."""
+def audit(bite: Bite, plan: Plan, subscriptions: pl.DataFrame, due: pl.DataFrame, staged: Callable[[str], list[TableFile]]) -> Totals:
+    """Look at all of the buckets whose turn it is: the store, and the groups that nobody touched. Nothing is expected; counts what is found."""
+    found: Counter[tuple[int, str, str]] = Counter()
+    for bucket in audited(bite, plan):
+        found.update((bucket, place["benefit"], AUDIT) for place in lost_in_store(bucket, bucket, plan).iter_rows(named=True))
     quiet = subscriptions.filter(pl.col("bucket").is_in(audited(bite, plan))).join(due, on=SUBSCRIPTION_KEY, how="anti")
-    if quiet.is_empty():
-        return {}
-    found = view(bite, plan, quiet.with_columns(in_slice=pl.lit(False)), staged, Clock()).compared.records
-    counted = found.group_by("bucket", "benefit").len()
-    return {(bucket, benefit, AUDIT): number for bucket, benefit, number in counted.iter_rows()}
+    if quiet.height:
+        records = view(bite, plan, quiet.with_columns(in_slice=pl.lit(False)), staged, Clock()).compared.records
+        for bucket, benefit, number in records.group_by("bucket", "benefit").len().iter_rows():
+            found[bucket, benefit, AUDIT] += number
+    return dict(found)
 
 
 def open_quarantine(bite: Bite, plan: Plan, staged: Callable[[str], list[TableFile]]) -> tuple[tuple[int, str, str, str], ...]:
@@ -356,20 +359,28 @@ def stage_changes(bite: Bite, plan: Plan, before_state: pl.DataFrame, known: pl.
         files["subscriptions"] = tables.stage(plan.staging / "tables" / f"subscriptions-{bite.name}.parquet", rows)
 
 
-def count(held: pl.DataFrame, records: pl.DataFrame) -> dict[tuple[int, str, str], int]:
-    """Control totals of a bite, per bucket and benefit: facts and days of spans in, records and units out."""
-    days = (
-        pl.col("spans").list.eval((pl.element().struct.field("last") - pl.element().struct.field("first")).dt.total_days() + 1).list.sum()
+def count_kept(bite: Bite, files: Mapping[str, TableFile], moved: Sequence[TableFile], intake: Intake, excluded: bool) -> Totals:
+    """Facts and span days that tonight adds to the store, read back from what was staged; they must be what was judged to be new."""
+    staged = total_facts(tables.read([files["facts"]] if "facts" in files else [], TOTALLED, bite.first, bite.last))
+    if not excluded:
+        must_equal("store", pl.DataFrame(intake.totals, schema=TOTAL, orient="row"), staged)
+    added = pl.concat([staged, total_facts(tables.read(moved, TOTALLED, bite.first, bite.last))]).rename(
+        {"facts": FACTS_IN, "days": DAYS_IN}
     )
-    counted = [
-        held.group_by("bucket", "benefit").agg(pl.len().alias("facts held"), days.sum().alias("span days held")),
-        records.group_by("bucket", "benefit").agg(pl.len().alias("records"), pl.col("units").sum().alias("units delivered")),
-    ]
-    return {
-        (bucket, benefit, measure): int(number)
-        for frame in counted
-        for bucket, benefit, measure, number in frame.unpivot(index=["bucket", "benefit"]).iter_rows()
-    }
+    return to_totals(added.group_by("bucket", "benefit").sum())
+
+
+def count_delivered(held: pl.DataFrame, records: pl.DataFrame) -> Totals:
+    """Facts looked at, records and units delivered, per bucket and benefit."""
+    seen = held.group_by("bucket", "benefit").agg(pl.len().alias("facts held"))
+    told = records.group_by("bucket", "benefit").agg(pl.len().alias("records"), pl.col("units").sum().alias("units delivered"))
+    return to_totals(seen) | to_totals(told)
+
+
+def to_totals(counted: pl.DataFrame) -> Totals:
+    """Counts by bucket and benefit as (bucket, benefit, measure) -> count."""
+    rows = counted.unpivot(index=["bucket", "benefit"]).sort("bucket", "benefit", "variable").iter_rows()
+    return {(bucket, benefit, measure): int(number) for bucket, benefit, measure, number in rows if number}
 
 
 def put_together(partner: str, delivered: Sequence[Delivered], verdict: Verdict, plan: Plan) -> Delivery:

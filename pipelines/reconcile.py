@@ -15,7 +15,7 @@ from pipelines.failures import guarded, raise_noted
 from pipelines.ingest import PIECE_ROWS, SUBSCRIPTION_KEY
 from pipelines.plan import Plan, settled_plan
 from pipelines.take import Bite, load, permission_frame, split_buckets, standing_subscriptions
-from pipelines.view import LEDGER, TOLD_KEY, Clock, nothing_staged, view
+from pipelines.view import LEDGER, TOLD_KEY, Clock, lost_in_store, nothing_staged, view
 from schemas.buckets import FIRST_RECORD_NO
 from schemas.contracts import DELIVERY_RECORD
 from schemas.errors import RefusedError
@@ -57,6 +57,7 @@ def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str
         except RuntimeError:
             raise_noted(plan.staging)
             raise
+        lost = lost_in_store(0, plan.buckets, plan)
         found = tables.read(staged_differences(plan), DIFFERENCES, 0, plan.buckets)
         given = None
         if heal and found.height:
@@ -67,6 +68,10 @@ def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str
         "differences": found.height,
         "persons": found["person"].n_unique(),
         "by": [{"partner": p, "benefit": b, "what": w, "count": n} for p, b, w, n in counted.iter_rows()],
+        "store": [
+            {"bucket": b, "benefit": n, "facts": f, "span_days": d, "facts_found": ff, "span_days_found": dd}
+            for b, n, f, d, ff, dd in lost.iter_rows()
+        ],
         "healing": given.number if given else None,
         "found": found,
     }

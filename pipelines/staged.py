@@ -10,6 +10,7 @@ import polars as pl
 
 from pipelines.deliver import AUDIT, Delivered, Delivery, Verdict
 from pipelines.plan import Plan
+from pipelines.view import DAYS_IN, FACTS_IN
 from schemas.errors import VerificationError
 from schemas.frames import CHAINS, DROPS, REFRESHES, RUNS, TOTALS
 from schemas.quarantine import quarantine_id
@@ -136,7 +137,7 @@ def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], ver
         "seconds": seconds(delivered),
         "totals": {
             measure: sum(number for (_, _, what), number in totals.items() if what == measure)
-            for measure in ("facts held", "span days held", "records", "units delivered")
+            for measure in (FACTS_IN, DAYS_IN, "facts held", "records", "units delivered")
         },
     }
 

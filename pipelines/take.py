@@ -20,6 +20,7 @@ from transforms.name_persons import name_persons
 from transforms.queue_refreshes import QUEUE
 from transforms.retract import retractions_frame, without_retracted
 from transforms.take_orders import RECEIPTS, REFRESHES, Taken, end_subscriptions, take_orders
+from transforms.total import total_facts
 
 BITE_ROWS = 300_000
 MEMBER_KEY = ("refresh", "partner", "person", "benefit")
@@ -42,7 +43,7 @@ class Bite:
 class Intake:
     """What came in for a bite.
 
-    files: staged, by table; counted: (ordinal, outcome) -> facts; subscriptions: all that are active, with what last night's partners knew;
+    files: staged, by table; counted: (ordinal, outcome) -> facts; totals: of the new ones; subscriptions: all that are active, with what last night's partners knew;
     receipts: of the bite's own lines; queue: QUEUE of the refreshes that wait; asked: (line, drop ordinal, line_no, partner, order_id) of the
     refresh lines that match here.
     """
@@ -50,6 +51,7 @@ class Intake:
     bite: Bite
     files: Mapping[str, TableFile]
     counted: Mapping[tuple[int, str], int]
+    totals: tuple[tuple[int, str, int, int], ...]
     subscriptions: TableFile
     receipts: TableFile | None
     queue: TableFile | None
@@ -93,7 +95,7 @@ def take_bite(bite: Bite, choice: Choice, plan: Plan) -> Intake:
     persons = tables.read(choice.pieces["persons"], PERSONS, bite.first, bite.last).sort("bucket", "person", "arrival")
     if persons.height:
         files["persons"] = tables.stage(plan.staging / "tables" / f"persons-{bite.name}.parquet", persons)
-    counted = take_facts(bite, choice, plan, files)
+    counted, totals = take_facts(bite, choice, plan, files)
     taken, lines = take_lines(bite, choice, plan, files)
     queue = queue_up(bite, choice, plan, files, taken)
     receipts = taken.receipts.filter(pl.col("bucket").is_between(bite.first, bite.last))
@@ -102,6 +104,7 @@ def take_bite(bite: Bite, choice: Choice, plan: Plan) -> Intake:
         bite,
         files,
         counted,
+        totals,
         tables.stage(folder / "subscriptions" / f"{bite.name}.parquet", taken.subscriptions),
         tables.stage(folder / "receipts" / f"{bite.name}.parquet", receipts) if receipts.height else None,
         tables.stage(folder / "queue" / f"{bite.name}.parquet", queue.sort("bucket")) if queue.height else None,
@@ -193,11 +196,16 @@ def queue_up(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, TableFi
     )
 
 
-def take_facts(bite: Bite, choice: Choice, plan: Plan, files: dict[str, TableFile]) -> dict[tuple[int, str], int]:
-    """Judge the waiting facts of a bite against what is held; stage the sound ones and the rejected ones, count all."""
+def take_facts(
+    bite: Bite, choice: Choice, plan: Plan, files: dict[str, TableFile]
+) -> tuple[dict[tuple[int, str], int], tuple[tuple[int, str, int, int], ...]]:
+    """Judge the waiting facts of a bite against what is held; stage the sound ones and the rejected ones.
+
+    Counts all by (ordinal, outcome), and the sound ones as transforms.total.TOTAL.
+    """
     waiting = tables.read(choice.pieces["facts"], WAITING_FACTS, bite.first, bite.last)
     if waiting.is_empty():
-        return {}
+        return {}, ()
     stored = load(plan, "facts", FACTS, bite, choice.linked.moved.get("facts", ()), waiting["person"].unique().sort())
     overlapping = [benefit for benefit, unit in plan.units.items() if unit == "WORKING_TIME"]
     judged = judge(waiting, stored, overlapping).with_columns(ordinal_of(pl.col("arrival")).alias("ordinal"))
@@ -213,7 +221,7 @@ def take_facts(bite: Bite, choice: Choice, plan: Plan, files: dict[str, TableFil
         ).select(list(QUARANTINE))
         files["quarantine"] = tables.stage(plan.staging / "tables" / f"quarantine-{bite.name}.parquet", rows)
     outcome = judged.group_by("ordinal", pl.col("code").fill_null("NEW")).len()
-    return {(ordinal, code): count for ordinal, code, count in outcome.iter_rows()}
+    return {(ordinal, code): count for ordinal, code, count in outcome.iter_rows()}, tuple(total_facts(sound).iter_rows())
 
 
 def permission_frame(plan: Plan) -> pl.DataFrame:

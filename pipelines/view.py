@@ -9,7 +9,8 @@ import polars as pl
 from pipelines.plan import Plan
 from pipelines.take import Bite, load, retractions
 from schemas.contracts import DELIVERY_RECORD
-from schemas.frames import DIFFERENCES, FACTS, PERSONS, QUARANTINE, TOLD
+from schemas.errors import VerificationError
+from schemas.frames import DIFFERENCES, FACTS, PERSONS, QUARANTINE, TOLD, TOTALS
 from storage import tables
 from storage.tables import TableFile
 from transforms.compare import Compared, compare
@@ -20,8 +21,11 @@ from transforms.hold import hold
 from transforms.name_persons import name_persons
 from transforms.restrict import restrict
 from transforms.retract import gone_reasons, without_retracted
+from transforms.total import TOTAL, total_decided, total_facts, total_windows, unequal
 
 LEDGER = "LEDGER"
+FACTS_IN, DAYS_IN = "facts in", "span days in"
+TOTALLED = pl.Schema({name: FACTS[name] for name in ("bucket", "benefit", "spans")})
 TOLD_KEY = ("partner", "person", "benefit", "fact_id")
 Staged = Callable[[str], list[TableFile]]
 
@@ -65,7 +69,9 @@ def view(bite: Bite, plan: Plan, groups: pl.DataFrame, staged: Staged, clock: Cl
     held = hold(without_retracted(stored, retractions(plan)))
     clock.lap("co-group")
     unit = pl.col("benefit").replace_strict(plan.units, return_dtype=DELIVERY_RECORD.frame["unit"])
-    compensated = compensate(held.with_columns(unit.alias("unit")))
+    measured = held.with_columns(unit.alias("unit"))
+    compensated = compensate(measured)
+    must_equal("windows (R30)", total_decided(measured), total_windows(compensated))
     clock.lap("windows")
     contents = with_digest(compensated)
     clock.lap("digest")
@@ -89,6 +95,24 @@ def as_delivered(told: pl.DataFrame, wrong: pl.DataFrame, groups: pl.DataFrame) 
     corrected = pl.when("wrong").then("delivered").otherwise("digest")
     return (
         told.join(right, on=TOLD_KEY, how="left", maintain_order="left").with_columns(corrected.alias("digest")).drop("delivered", "wrong")
+    )
+
+
+def must_equal(step: str, before: pl.DataFrame, after: pl.DataFrame) -> None:
+    """Stop the run when a step lost facts or days. The arguments are transforms.total.TOTAL. VerificationError names the first place."""
+    for bucket, benefit, facts, days, facts_after, days_after in unequal(before, after).head(1).iter_rows():
+        raise VerificationError(
+            f"control totals: {step}: bucket {bucket}, {benefit}: {facts} facts with {days} span days went in, {facts_after} with {days_after} came out"
+        )
+
+
+def lost_in_store(first: int, last: int, plan: Plan) -> pl.DataFrame:
+    """Where the store has other facts or span days in some buckets than all nights together put there: transforms.total.unequal."""
+    put = pl.col("count").filter
+    sums = tables.read(plan.files["totals"], TOTALS, first, last).group_by("bucket", "benefit")
+    expected = sums.agg(put(pl.col("measure") == FACTS_IN).sum().alias("facts"), put(pl.col("measure") == DAYS_IN).sum().alias("days"))
+    return unequal(
+        expected.filter(pl.col("facts") > 0).select(list(TOTAL)), total_facts(tables.read(plan.files["facts"], TOTALLED, first, last))
     )
 
 
