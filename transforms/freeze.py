@@ -22,6 +22,6 @@ def freezing(rejected: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     return (
         rejected.filter(pl.col("code") != "INVALID_PERSONNUMMER")
         .join(versions, on=["person", "drop_benefit", "fact_id"], how="left")
-        .filter(~cured.fill_null(False) | (pl.col("fact_id") == ""))
+        .filter(~cured.fill_null(False))
         .sort("arrival")
     )

@@ -112,6 +112,11 @@ def test_the_size_of_a_drop_that_a_gate_closed_on_does_not_count() -> None:
     assert (found.consumed, found.state.sizes) == (["b"], (2000,) * 5 + (3000,))
 
 
+def test_a_chain_remembers_the_sizes_of_its_last_ten_drops() -> None:
+    found = night(ChainState(on(0), sizes=tuple(range(10))), [drop(1, rows=77), drop(2, rows=0)], 2)
+    assert found.state.sizes == (*range(2, 10), 77, 0)
+
+
 def test_cut_gated_tells_every_obstacle_that_it_met() -> None:
     waiting = [Candidate("a", 0, on(1), on(0), 100), Candidate("b", 1, on(1), on(0), 100)]
     made, hindered = cut_gated(AFTER_MONDAY, waiting, {"b": Obstacle("BROKEN_DROP", "no")}, {"a": 100}, ())

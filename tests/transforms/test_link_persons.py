@@ -95,5 +95,10 @@ def test_records_get_the_key_of_their_number_in_the_order_in_which_they_stand() 
     assert with_person(records, aliases).columns == with_person(records, alias_frame({})).columns
 
 
+def test_a_million_records_keep_their_order_too() -> None:
+    records = pl.DataFrame({"personnummer": [BO, CIA, ANNA] * 300_000})
+    assert with_person(records, alias_frame({BO: ANNA, CIA: DAN}))["person"].equals(pl.Series("person", [ANNA, DAN, ANNA] * 300_000))
+
+
 def test_aliases_come_by_number() -> None:
     assert alias_frame({DAN: CIA, BO: ANNA}).rows() == sorted([(BO, ANNA), (DAN, CIA)])
