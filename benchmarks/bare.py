@@ -17,7 +17,8 @@ from time import perf_counter
 import polars as pl
 from polars_avro._avro_rs import AvroFileSink, AvroSource, Codec
 
-from benchmarks.inputs import Inputs, Source, read_inputs
+from benchmarks.inputs import Inputs, Source, fold_links, read_inputs
+from benchmarks.texts import DEVIATION_TEXTS
 from benchmarks.windows import compensate
 from schemas.contracts import DELIVERY_RECORD
 from storage.avro import to_arrow
@@ -29,12 +30,6 @@ FACT_COLUMNS = [
     "personnummer", "case_id", "fact_id", "version", "kind", "withdrawn", "period_from", "period_to", "spans", "extent_permille", "amount",
     "stated_days", "outcome", "status", "country", "refers_to", "reason", "recorded_at",
 ]  # fmt: skip
-TEXTS = {
-    "PERIOD_MISMATCH": "The payment's period lies outside the decisions of its case.",
-    "NO_COMPENSATED_DAYS": "No day of the payment's period is compensated.",
-    "DAY_COUNT_MISMATCH": "The source states another number of days than the windows hold.",
-    "UNKNOWN_REFERENCE": "The claim does not refer to a payment that is held.",
-}
 
 
 def decode(paths: Iterable[str], columns: list[str] | None = None) -> Iterable[pl.DataFrame]:
@@ -46,10 +41,7 @@ def read_persons(inputs: Inputs) -> tuple[pl.DataFrame, dict[str, str]]:
     """(person, personnummer, protected), and number -> person of those who have changed number (R11)."""
     records = pl.concat(decode(inputs.persons, ["personnummer", "former_personnummer", "protected", "recorded_at"]))
     links = records.filter(pl.col("former_personnummer").is_not_null()).select("personnummer", "former_personnummer")
-    keys: dict[str, str] = {}
-    for number, former in links.iter_rows():
-        ceases, stays = keys.get(number, number), keys.get(former, former)
-        keys |= {each: stays for each in [number, ceases, *(each for each, key in keys.items() if key == ceases)] if each != stays}
+    keys = fold_links(links.iter_rows())
     changed = records.filter(pl.col("personnummer").is_in([*keys, *keys.values()]))
     alone = records.filter(~pl.col("personnummer").is_in([*keys, *keys.values()]))
     folded = (
@@ -158,7 +150,7 @@ def columns(benefit: str, unit: str, number: int) -> list[pl.Expr]:
         "windows": pl.col("windows").fill_null(pl.lit([], frame["windows"])),
         "unit": pl.lit(unit, frame["unit"]),
         "supersedes": pl.lit(None, frame["supersedes"]),
-        "deviation": pl.when(deviation.is_not_null()).then(pl.struct(code=deviation, text=deviation.replace_strict(TEXTS, return_dtype=pl.String))),
+        "deviation": pl.when(deviation.is_not_null()).then(pl.struct(code=deviation, text=deviation.replace_strict(DEVIATION_TEXTS, return_dtype=pl.String))),
     }
     return [given.get(name, pl.col(name)).alias(name) for name in frame]
 

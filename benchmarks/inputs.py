@@ -1,13 +1,12 @@
 """The drops of a generated workspace, as the programs that the night is compared with read them: no checks, no chains."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from storage.conf import read_conf
-
 
 
 @dataclass(frozen=True)
@@ -68,3 +67,14 @@ def read_inputs(workspace: Path) -> Inputs:
         {code: benefit.unit for code, benefit in conf.benefits.items()},
         permitted,
     )
+
+
+def fold_links(links: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Number -> the person's key, of those who have changed number (R11). links: (number, former number) in order of arrival."""
+    keys: dict[str, str] = {}
+    for number, former in links:
+        ceases, stays = keys.get(number, number), keys.get(former, former)
+        for each in (number, ceases, *[each for each, key in keys.items() if key == ceases]):
+            if each != stays:
+                keys[each] = stays
+    return keys

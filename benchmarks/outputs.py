@@ -28,7 +28,7 @@ class Outcome:
 def batches(out: Path) -> Iterator[pl.DataFrame]:
     """The records below OUT/<partner>/, with `partner` and `digest`; a deviation is its code."""
     for path in sorted(out.rglob("part-*.avro")):
-        partner = path.relative_to(out).parts[0]
+        partner = path.relative_to(out).parts[0].removeprefix("partner=")
         for batch in AvroSource([str(path)], False, False).batch_iter(READ_ROWS, None):
             frame = pl.DataFrame(batch).with_columns(pl.lit(partner).alias("partner"))
             wanted = {name: dtype for name, dtype in DELIVERY_RECORD.frame.items() if name not in NOT_COMPARED}

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from schemas.errors import DiskError, LefiError, UsageError
+from schemas.errors import DiskError, LefiError, UsageError, masked
 from storage.inbox import iso_date
 from storage.workspace import Workspace
 
@@ -34,7 +34,7 @@ Runner = Annotated[str, typer.Option(help="The engine that runs the pipelines: e
 
 def say(text: str) -> None:
     """A line of progress, for people, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(masked(text), file=sys.stderr, flush=True)
 
 
 def complain(text: str) -> None:
@@ -198,6 +198,58 @@ def reconcile(
 
 
 @app.command()
+def recalculate(
+    workspace: WorkspaceArgument,
+    rule: Annotated[str | None, typer.Option(help="The rule that changes: guarantee.")] = None,
+    effective: Annotated[date | None, typer.Option(parser=a_date, metavar="YYYY-MM-DD", help="The date from which new decisions hold.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Stands on every new decision.")] = None,
+    first_night: Annotated[date | None, typer.Option(parser=a_date, metavar="YYYY-MM-DD", help="The night of the first slice.")] = None,
+    nights: Annotated[int | None, typer.Option(help="Over how many nights.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only tell what would happen.")] = False,
+    page: Annotated[Path | None, typer.Option(help="With --plan: write a page with pictures to this file.")] = None,
+    cancel: Annotated[str | None, typer.Option(metavar="SOURCE_RUN", help="Stop the nights of a recalculation that are still to come.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Decide anew for everybody whom a rule change touches, over some nights."""
+    from jobs.recalculate import recalculate as run
+    from jobs.recalculate import show
+
+    finish(run(workspace, rule, effective, reason, first_night, nights, plan, cancel, page), as_json, show)
+
+
+@app.command()
+def explain(
+    workspace: WorkspaceArgument,
+    partner: Annotated[str, typer.Option(help="The partner that asks.")],
+    person: Annotated[str, typer.Option(help="The person; - reads the personnummer from stdin.")],
+    benefit: Annotated[str | None, typer.Option(help="This benefit only.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say why a partner was told what it was told about a person, or was not: facts, subscription, windows, records."""
+    from jobs.explain import explain as look_up
+    from jobs.explain import show
+
+    number = sys.stdin.readline().strip() if person == "-" else person
+    finish(look_up(workspace, partner, number, benefit), as_json, show)
+
+
+@app.command()
+def rehearse(
+    workspace: WorkspaceArgument,
+    business_date: Annotated[date, typer.Option(parser=a_date, metavar="YYYY-MM-DD", help="The night to rehearse.")],
+    partner: Annotated[str | None, typer.Option(help="Report this partner only.")] = None,
+    conf: Annotated[Path | None, typer.Option(help="A folder of conf files to try in place of the workspace's.", show_default=False)] = None,
+    runner: Runner = "embedded",
+    as_json: Json = False,
+) -> None:
+    """Say what a night would deliver, and what this code and conf would change of what was told. Nothing changes."""
+    from jobs.rehearse import rehearse as try_out
+    from jobs.rehearse import show
+
+    finish(try_out(workspace, business_date, partner, conf, runner, say), as_json, show)
+
+
+@app.command()
 def receive(
     outbox: Annotated[Path, typer.Argument(metavar="OUTBOX/PARTNER", help="The partner's folder of deliveries.", show_default=False)],
     state: Annotated[
@@ -224,11 +276,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     arguments: those of the process, unless given.
     """
-    logging.basicConfig(level=logging.ERROR)
+    logging.basicConfig(level=logging.CRITICAL)  # Beam logs the text of every error, and a bug's may hold a person's data
     try:
         app(arguments, standalone_mode=False)
     except (DiskError, OSError) as error:
-        reason = f"{error.strerror}: {error.filename or ''}" if isinstance(error, OSError) else str(error)
+        reason = ": ".join(str(part) for part in (error.strerror, error.filename) if part) if isinstance(error, OSError) else str(error)
         complain(f"{reason}: mend it and give the command again; what was not committed has not happened, what was will be completed")
         sys.exit(DiskError.exit_code)
     except LefiError as error:

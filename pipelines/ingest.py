@@ -20,7 +20,7 @@ from transforms.link_persons import ALIASES, acceptable, alias_frame, link_perso
 
 PIECE_ROWS = 262_144
 SUBSCRIPTION_KEY = ("partner", "person", "benefit")
-MOVING = ("facts", "persons", "told", "quarantine", "members", "touched", "subscriptions")  # what is kept by person
+MOVING = ("facts", "persons", "told", "quarantine", "members", "touched", "subscriptions", "recalculated")  # what is kept by person
 CHAIN_OF_PERSONS = "PERSONS"
 # A waiting order line. person: null when no valid number is given; line: unique in the night.
 LINES = pl.Schema(

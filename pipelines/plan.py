@@ -10,10 +10,11 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.schedule import Recalculation, schedule
 from schemas.buckets import arrival_of
 from schemas.config import Conf
 from schemas.errors import RefusedError
-from schemas.frames import CHAINS, DROPS, IN_STORE, RUNS, TABLES
+from schemas.frames import CHAINS, DROPS, IN_STORE, RECALCULATIONS, RUNS, TABLES
 from storage import commands, tables
 from storage.commands import Command
 from storage.inbox import Drop, Oddity, scan
@@ -57,6 +58,7 @@ class Decisions:
     refreshes: tuple[Command, ...] = ()
     heals: tuple[TableFile, ...] = ()
     healing: tuple[TableFile, ...] = ()
+    recalculations: tuple[Recalculation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def make_plan(workspace: Workspace, catalog: Catalog, conf: Conf, business_date:
     states = read_states(files["chains"], catalog.night)
     done = set(tables.read(files["drops"], DROPS)["drop"])
     drops, notes = look_at_inbox(workspace, conf, states, done, business_date)
-    decisions = read_decisions(workspace, files["runs"], catalog.night)
+    decisions = read_decisions(workspace, files, catalog.night, business_date)
     waiting = tuple(Waiting(drop, ordinal) for ordinal, drop in enumerate(drops))
     pinned = {
         "business_date": str(business_date),
@@ -180,20 +182,21 @@ def settled_plan(workspace: Workspace, catalog: Catalog, conf: Conf) -> Plan:
         deliveries=catalog.deliveries,
         notes=(),
         overruled={},
-        decisions=read_decisions(workspace, files["runs"], catalog.night, pending=False),
+        decisions=read_decisions(workspace, files, catalog.night, None),
     )
 
 
-def read_decisions(workspace: Workspace, runs: tuple[TableFile, ...], night: int, *, pending: bool = True) -> Decisions:
-    """Sort the commands by what they do, and tell those that no night has taken yet. pending: whether those count."""
+def read_decisions(workspace: Workspace, files: Mapping[str, tuple[TableFile, ...]], night: int, tonight: date | None) -> Decisions:
+    """Sort the commands by what they do, and tell those that no night has taken yet. tonight: null when no night is planned: then those do not count."""
     given = commands.read(workspace)
-    taken_in = {row["night"]: row["commands"] for row in tables.read(runs, RUNS).iter_rows(named=True)}
+    runs = tables.read(files["runs"], RUNS)
+    taken_in = {row["night"]: row["commands"] for row in runs.iter_rows(named=True)}
 
     def night_of(command: Command) -> int:
         return min((each for each, last in taken_in.items() if last >= command.number), default=night + 1)
 
     by_name: dict[str, list[Command]] = {}
-    for command in given if pending else [command for command in given if night_of(command) <= night]:
+    for command in given if tonight else [command for command in given if night_of(command) <= night]:
         by_name.setdefault(command.name, []).append(command)
     return Decisions(
         last=given[-1].number if given else 0,
@@ -207,6 +210,7 @@ def read_decisions(workspace: Workspace, runs: tuple[TableFile, ...], night: int
         refreshes=tuple(c for c in by_name.get("refresh", ()) if night_of(c) > night),
         heals=tuple(c.rows for c in by_name.get("heal", ()) if c.rows),
         healing=tuple(c.rows for c in by_name.get("heal", ()) if c.rows and night_of(c) > night),
+        recalculations=schedule(given, tables.read(files["recalculations"], RECALCULATIONS), runs["business_date"].to_list(), tonight),
     )
 
 

@@ -14,10 +14,11 @@ from pipelines.failures import raise_noted
 from pipelines.nightly import night
 from pipelines.plan import Plan, make_plan, table_folder
 from pipelines.staged import STAGED_FILE, read_staged
+from schemas.contracts import DELIVERY_RECORD, RECEIPT
 from schemas.errors import LefiError, RefusedError, VerificationError
 from schemas.frames import TABLES
 from schemas.manifest import Manifest
-from storage import durable, outbox, tables
+from storage import avro, durable, outbox, tables
 from storage.conf import read_conf
 from storage.failpoints import reach
 from storage.lock import only_writer
@@ -71,7 +72,7 @@ def stage(plan: Plan, engine: engines.Engine) -> dict[str, Any]:
     try:
         with beam.Pipeline(runner=engine.runner(), options=engine.options()) as pipeline:
             night(pipeline, plan)
-    except RuntimeError:
+    except (RuntimeError, LefiError, OSError):
         raise_noted(plan.staging)
         raise
     reach("stage")
@@ -86,6 +87,10 @@ def verify(workspace: Workspace, staged: Mapping[str, Any]) -> None:
         if manifest.digest() != delivery["digest"]:
             raise VerificationError(f"verify: {partner}: manifest.json has another digest than was staged")
         for entry in manifest.files:
+            contract = RECEIPT if entry.name == "receipts.avro" else DELIVERY_RECORD
+            rows = avro.inspect(folder / entry.name, contract).rows
+            if rows != entry.rows:
+                raise VerificationError(f"verify: {partner}: {entry.name} has {rows} rows, its manifest says {entry.rows}")
             with (folder / entry.name).open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:
                     raise VerificationError(f"verify: {partner}: {entry.name} has another digest than its manifest says")
@@ -154,6 +159,7 @@ def report_from(document: Mapping[str, Any]) -> dict[str, Any]:
         "rejected",
         "quarantine",
         "refreshes",
+        "recalculations",
         "audit",
         "seconds",
         "totals",

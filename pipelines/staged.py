@@ -10,8 +10,9 @@ import polars as pl
 
 from pipelines.deliver import AUDIT, Delivered, Delivery, Verdict
 from pipelines.plan import Plan
+from pipelines.recalculation import computed_rows, progress
 from pipelines.view import DAYS_IN, FACTS_IN
-from schemas.errors import VerificationError
+from schemas.errors import VerificationError, masked
 from schemas.frames import CHAINS, DROPS, REFRESHES, RUNS, TOTALS
 from schemas.quarantine import quarantine_id
 from storage import durable, tables
@@ -56,9 +57,10 @@ def verify(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], verdi
         for (ordinal, code), count in intake.counted.items()
         if code == "NEW" and ordinal not in verdict.excluded
     )
+    decided = sum(computed_rows(marked(delivered), verdict.withheld, plan)["decisions"])
     kept = sum(d.files["facts"].rows for d in delivered if "facts" in d.files)
-    if stored != kept:
-        raise VerificationError(f"control totals: {stored} facts are new, {kept} are staged for the store")
+    if stored + decided != kept:
+        raise VerificationError(f"control totals: {stored} facts are new and {decided} recalculated, {kept} are staged for the store")
     told = sum(delivery.records for delivery in deliveries)
     counted = sum(number for d in delivered for (_, _, measure), number in d.totals.items() if measure == "records")
     if told != counted:
@@ -92,12 +94,15 @@ def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], ver
     totals: Counter[tuple[int, str, str]] = Counter()
     for each in delivered:
         totals.update(each.totals)
+    recalculated = computed_rows(marked(delivered), verdict.withheld, plan)
     small = {
         "drops": pl.DataFrame(consumed_rows(verdict, plan), schema=DROPS, orient="row"),
         "chains": pl.DataFrame(chain_rows(verdict, plan), schema=CHAINS, orient="row"),
         "runs": pl.DataFrame([(plan.night, plan.run, plan.business_date, records, plan.decisions.last)], schema=RUNS, orient="row"),
         "totals": pl.DataFrame([(plan.night, *key, number) for key, number in sorted(totals.items())], schema=TOTALS, orient="row"),
     }
+    if recalculated.height:
+        small["recalculations"] = recalculated
     for name, frame in small.items():
         staged[name] = [tables.stage(plan.staging / "tables" / f"{name}.parquet", frame)]
     root = Path(plan.root)
@@ -122,7 +127,7 @@ def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], ver
             for name, files in sorted(staged.items())
         },
         "withheld": [
-            {"benefit": chain, "code": reason.code, "text": reason.text, "since": str(verdict.states[chain].since)}
+            {"benefit": chain, "code": reason.code, "text": masked(reason.text), "since": str(verdict.states[chain].since)}
             for chain, reason in verdict.withheld.items()
         ],
         "drops": drop_states(verdict, plan),
@@ -133,6 +138,7 @@ def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], ver
             for arrival, benefit, code, drop in each.quarantine
         ],
         "refreshes": refreshes(verdict, plan),
+        "recalculations": progress(recalculated, verdict.withheld, plan),
         "audit": {benefit: number for (_, benefit, what), number in sorted(totals.items()) if what == AUDIT},
         "seconds": seconds(delivered),
         "totals": {
@@ -140,6 +146,11 @@ def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], ver
             for measure in (FACTS_IN, DAYS_IN, "facts held", "records", "units delivered")
         },
     }
+
+
+def marked(delivered: Sequence[Delivered]) -> list[TableFile]:
+    """What the recalculations of tonight looked at, as it was staged."""
+    return [each.files["recalculated"] for each in delivered if "recalculated" in each.files]
 
 
 def seconds(delivered: Sequence[Delivered]) -> dict[str, float]:
@@ -188,8 +199,8 @@ def drop_states(verdict: Verdict, plan: Plan) -> list[dict[str, str]]:
         else:
             reason = verdict.withheld.get(drop.chain or "PERSONS")
             state, code, text = "waiting", reason.code if reason else "", reason.text if reason else ""
-        states.append({"drop": drop.name, "state": state, "code": code, "text": text})
-    return states + [{"drop": name, "state": state, "code": "", "text": text} for name, state, text in plan.notes]
+        states.append({"drop": drop.name, "state": state, "code": code, "text": masked(text)})
+    return states + [{"drop": name, "state": state, "code": "", "text": masked(text)} for name, state, text in plan.notes]
 
 
 def refreshes(verdict: Verdict, plan: Plan) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from transforms.hold import hold
 from transforms.judge import SAME, judge
 from transforms.merge_subscriptions import merge_subscriptions
 from transforms.name_persons import name_persons
+from transforms.premature import premature
 from transforms.queue_refreshes import QUEUE
 from transforms.retract import retractions_frame, without_retracted
 from transforms.take_orders import RECEIPTS, REFRESHES, Taken, end_subscriptions, take_orders
@@ -43,8 +44,8 @@ class Bite:
 class Intake:
     """What came in for a bite.
 
-    files: staged, by table; counted: (ordinal, outcome) -> facts; totals: of the new ones; subscriptions: all that are active, with what last night's partners knew;
-    receipts: of the bite's own lines; queue: QUEUE of the refreshes that wait; asked: (line, drop ordinal, line_no, partner, order_id) of the
+    files: staged, by table; counted: (ordinal, outcome) -> facts; totals: of the new ones; subscriptions: all that are active, with
+    what their partners knew last night; receipts: of the bite's own lines; queue: QUEUE of the refreshes that wait; asked: (line, drop ordinal, line_no, partner, order_id) of the
     refresh lines that match here.
     """
 
@@ -208,7 +209,10 @@ def take_facts(
         return {}, ()
     stored = load(plan, "facts", FACTS, bite, choice.linked.moved.get("facts", ()), waiting["person"].unique().sort())
     overlapping = [benefit for benefit, unit in plan.units.items() if unit == "WORKING_TIME"]
-    judged = judge(waiting, stored, overlapping).with_columns(ordinal_of(pl.col("arrival")).alias("ordinal"))
+    dates = {each.ordinal: each.drop.business_date for each in plan.waiting}
+    business_date = ordinal_of(pl.col("arrival")).replace_strict(dates, return_dtype=pl.Date())
+    early = premature(plan.conf.rules.certificates, business_date)
+    judged = judge(waiting, stored, overlapping, early).with_columns(ordinal_of(pl.col("arrival")).alias("ordinal"))
     sound = judged.filter(pl.col("code").is_null()).select(list(FACTS))
     if sound.height:
         files["facts"] = tables.stage(plan.staging / "tables" / f"facts-{bite.name}.parquet", sound)

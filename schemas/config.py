@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from schemas.rules import Rules
+
 UnitName = Literal["CALENDAR_DAY", "FIVE_DAY_WEEK", "WORKING_TIME", "MONTH", "EVENT"]
 DAY_UNITS = ("CALENDAR_DAY", "FIVE_DAY_WEEK", "WORKING_TIME")
 PERSONS = "PERSONS"
@@ -87,6 +89,7 @@ class Conf(Strict):
     benefits: dict[str, Benefit]
     closures: tuple[Closure, ...]
     off: frozenset[str]
+    rules: Rules
 
     @property
     def chains(self) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """What can go wrong, each with the exit code of the command line (contract, section 2). Texts name rule, value and place, never a personnummer."""
 
+import re
+
 
 class LefiError(Exception):
     """An error that an operator can act on. `exit_code` is the command's."""
@@ -31,3 +33,11 @@ class BrokenFileError(LefiError):
 
 class DiskError(LefiError):
     """The disk took something not: it is full, or a quota or limit is reached. The text names reason and path."""
+
+
+NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:[0-9]{12}|[0-9]{10}|[0-9]{8}[-+][0-9]{4}|[0-9]{6}[-+][0-9]{4})(?![0-9A-Za-z])")
+
+
+def masked(text: str) -> str:
+    """A text without anything that could be a personnummer: a wrong value in a head or an argument may be one."""
+    return NUMBER.sub("(number)", text)

@@ -136,6 +136,31 @@ MEMBERS = pl.Schema(
     }
 )
 
+# A slice of a recalculation that was computed (R42). slice: its place; one beyond the last: who came into buckets that were done.
+# decisions, unchanged, skipped: cases that it looked at, by what came of them.
+RECALCULATIONS = pl.Schema(
+    {
+        "recalculation": pl.Int64(),
+        "slice": pl.Int32(),
+        "night": pl.Int32(),
+        "decisions": pl.Int64(),
+        "unchanged": pl.Int64(),
+        "skipped": pl.Int64(),
+    }
+)
+
+# A case that a recalculation looked at, and what came of it (transforms.recalculate).
+RECALCULATED = pl.Schema(
+    {
+        "bucket": pl.Int32(),
+        "recalculation": pl.Int64(),
+        "person": pl.String(),
+        "case_id": pl.String(),
+        "result": pl.String(),
+        "night": pl.Int32(),
+    }
+)
+
 # What a run counted, per bucket, benefit and what was counted: facts and days in, records and days out.
 TOTALS = pl.Schema({"night": pl.Int32(), "bucket": pl.Int32(), "benefit": pl.String(), "measure": pl.String(), "count": pl.Int64()})
 
@@ -170,5 +195,7 @@ TABLES = {
     "chains": CHAINS,
     "runs": RUNS,
     "totals": TOTALS,
+    "recalculations": RECALCULATIONS,
+    "recalculated": RECALCULATED,
 }
-IN_STORE = frozenset({"facts", "persons", "told", "touched"})  # by bucket, in store/; the others are in lake/
+IN_STORE = frozenset({"facts", "persons", "told", "touched", "recalculated"})  # by bucket, in store/; the others are in lake/

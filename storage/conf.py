@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.config import PERSONS, Benefits, Closures, Conf, Partners, Strict
+from schemas.config import PERSONS, Benefit, Benefits, Closures, Conf, Partners
 from schemas.errors import UsageError
+from schemas.rules import CertificateRules, GuaranteeRules, Rules
 
-Model = TypeVar("Model", bound=Strict)
+Model = TypeVar("Model", bound=BaseModel)
 PLAIN = {"extra_forbidden": "unknown key", "missing": "is missing"}
 SHORT = 40
 PARTNER_NAME = re.compile(r"[A-Za-z0-9ÅÄÖåäö][A-Za-z0-9ÅÄÖåäö._-]{0,63}")
@@ -39,6 +40,11 @@ Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|fals
 def packaged(name: str) -> str:
     """The text of a packaged conf file, such as `benefits.yaml` or `rules/guarantee.yaml`."""
     return (resources.files("lefi_conf") / name).read_text("utf-8")
+
+
+def packaged_benefits() -> dict[str, Benefit]:
+    """The benefit catalogue that ships with lefi."""
+    return Benefits.model_validate(yaml.load(packaged("benefits.yaml"), Loader)).benefits
 
 
 def read_part(folder: Path, name: str, model: type[Model]) -> Model:
@@ -93,4 +99,19 @@ def read_conf(folder: Path) -> Conf:
             raise UsageError(f"conf/closures.yaml: closures: '{chain}' is neither a benefit of conf/benefits.yaml nor {PERSONS}")
     for benefit in sorted(set(closures.off) - known - {PERSONS}):
         raise UsageError(f"conf/closures.yaml: off: '{benefit}' is neither a benefit of conf/benefits.yaml nor {PERSONS}")
-    return Conf(partners=partners.partners, benefits=benefits.benefits, closures=closures.closures, off=frozenset(closures.off))
+    return Conf(
+        partners=partners.partners,
+        benefits=benefits.benefits,
+        closures=closures.closures,
+        off=frozenset(closures.off),
+        rules=Rules(guarantee=read_rule(folder, "guarantee", GuaranteeRules), certificates=read_rule(folder, "certificates", CertificateRules)),
+    )
+
+
+def read_rule(folder: Path, name: str, model: type[Model]) -> Model:
+    """One file of conf/rules, which a workspace may also have without that folder. UsageError when it has both."""
+    if not (folder / f"{name}.yaml").exists():
+        return read_part(folder, f"rules/{name}", model)
+    if (folder / "rules" / f"{name}.yaml").exists():
+        raise UsageError(f"conf/{name}.yaml and conf/rules/{name}.yaml are both there: take one of them away")
+    return read_part(folder, name, model)

@@ -16,15 +16,12 @@ OS_ERROR = re.compile(r"\(os error ([0-9]+)\)")  # how Rust code tells what Pyth
 
 
 @contextmanager
-def writing(path: Path, library: type[Exception] = OSError) -> Iterator[None]:
-    """Write to a path. DiskError names it when the disk refuses: an OSError that comes from a write does not.
-
-    library: what a library raises in place of OSError.
-    """
+def writing(path: Path) -> Iterator[None]:
+    """Write to a path. DiskError names it when the disk refuses: an OSError that comes from a write does not."""
     try:
         yield
-    except (OSError, library) as error:
-        number = getattr(error, "errno", None) or next(map(int, OS_ERROR.findall(str(error))), None)
+    except OSError as error:
+        number = error.errno or next(map(int, OS_ERROR.findall(str(error))), None)
         if number is None:
             raise
         raise DiskError(f"{os.strerror(number)}: {path}") from error

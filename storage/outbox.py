@@ -60,8 +60,5 @@ def read_ranges(ranges: Sequence[tuple[Path, int, int]]) -> Iterator[bytes]:
     for path, start, size in ranges:
         with path.open("rb") as file:
             file.seek(start)
-            end = start + size
-            while start < end:
-                chunk = file.read(min(COPY_BYTES, end - start))
-                start += len(chunk)
-                yield chunk
+            for done in range(0, size, COPY_BYTES):
+                yield file.read(min(COPY_BYTES, size - done))

@@ -4,6 +4,7 @@ A worker writes a file under staging (`stage`), the settling of the run moves it
 a table that has seen the night is left alone, so settling again after a crash changes nothing. Of several rows with one key the newest night holds.
 """
 
+import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -50,9 +51,10 @@ def on_disk(dtype: pl.DataType) -> pl.DataType:
 def stage(path: Path, frame: pl.DataFrame) -> TableFile:
     """Write a frame, sorted by bucket, as a file that `append` can take."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = frame.cast(stored(frame.schema))
-    with durable.writing(path, pl.exceptions.ComputeError):
-        rows.write_parquet(path, compression="lz4", row_group_size=ROW_GROUP_ROWS)
+    data = io.BytesIO()  # not the path: what Polars makes of a full disk cannot be told from a bug
+    frame.cast(stored(frame.schema)).write_parquet(data, compression="lz4", row_group_size=ROW_GROUP_ROWS)
+    with durable.writing(path):
+        path.write_bytes(data.getbuffer())
     durable.sync_file(path)
     first, last = (frame["bucket"][0], frame["bucket"][-1]) if frame.height and "bucket" in frame.columns else (0, 0)
     return TableFile(str(path), frame.height, first, last)

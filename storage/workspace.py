@@ -86,7 +86,9 @@ class Workspace:
                 )
             return Catalog.from_json(value)
         except (ValueError, TypeError, KeyError) as error:
-            raise LefiError("store/catalog.json is damaged: put back the one of the last settled run (runs/<run>/commit.json, its key `catalog`)") from error
+            raise LefiError(
+                "store/catalog.json is damaged: put back the one of the last settled run (runs/<run>/commit.json, its key `catalog`)"
+            ) from error
 
     def write_catalog(self, catalog: Catalog) -> None:
         """Say what is settled."""

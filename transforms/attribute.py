@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from transforms.compensate import overlap, rank_decisions, ranges, reign
+from transforms.compensate import overlap, ranges, rank_decisions, reign
 
 DECIDED = pl.Schema(
     {

@@ -122,7 +122,9 @@ def next_state(state: ChainState, result: Cut, business_date: date, off: bool, c
 def cut_gated(
     state: ChainState, waiting: Sequence[Candidate], obstacles: Mapping[str, Obstacle], rejected: Mapping[str, int], open_: Collection[str]
 ) -> tuple[Cut, dict[str, Obstacle]]:
-    """Cut a chain with its gates; the second result has all obstacles, the gates' too. rejected: records rejected by drop, of the drops that were judged; open_: drops that an operator accepted.
+    """Cut a chain with its gates; the second result has all obstacles, the gates' too.
+
+    rejected: records rejected by drop, of the drops that were judged; open_: drops that an operator accepted.
 
     A drop that the result consumes and that `rejected` does not name was never judged: a sibling took its place until a gate closed on it.
     """

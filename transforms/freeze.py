@@ -14,8 +14,8 @@ def freeze(rejected: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
 def freezing(rejected: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     """The rejected records that freeze their person and benefit, as they arrived.
 
-    rejected: frames.QUARANTINE without those that were released or retracted; held: frames.FACTS as `hold` gives them. A record freezes until a valid one of the
-    same fact holds with an equal or higher version (after a VERSION_CONFLICT: higher).
+    rejected: frames.QUARANTINE without those that were released or retracted; held: frames.FACTS as `hold` gives them. A record freezes until
+    a valid one of the same fact holds with an equal or higher version (after a VERSION_CONFLICT: higher).
     """
     versions = held.select("person", pl.col("benefit").alias("drop_benefit"), "fact_id", pl.col("version").alias("held_version"))
     cured = pl.col("held_version") >= pl.col("version") + (pl.col("code") == "VERSION_CONFLICT").cast(pl.Int32)

@@ -8,15 +8,16 @@ from schemas.frames import FACTS
 from schemas.personnummer import valid
 
 SAME = "SAME"
+NEVER = pl.lit(False)
 NOT_COMPARED = ("bucket", "person", "personnummer", "reason", "recorded_at", "source_run", "arrival")
 KEY = ("person", "benefit", "fact_id", "version")
 NO_SPAN_FAULTS = (pl.lit(None, pl.Boolean()).alias("misplaced"), pl.lit(None, pl.Boolean()).alias("excessive"))
 
 
-def with_fault(waiting: pl.DataFrame, overlapping_allowed: Collection[str]) -> pl.DataFrame:
+def with_fault(waiting: pl.DataFrame, overlapping_allowed: Collection[str], premature: pl.Expr) -> pl.DataFrame:
     """Add `code`: the first reason of R35 that a record has by itself, else null.
 
-    waiting: frames.FACTS and `drop_benefit`; overlapping_allowed: the benefits whose spans may overlap (unit WORKING_TIME).
+    waiting: frames.FACTS and `drop_benefit`; overlapping_allowed: the benefits whose spans may overlap (unit WORKING_TIME); premature: R45, never null.
     """
     first, last, benefit = pl.col("period_from"), pl.col("period_to"), pl.col("drop_benefit")
     money = pl.col("kind").is_in(pl.Series(["PAYMENT", "RECOVERY_CLAIM"], dtype=FACTS["kind"]).implode())
@@ -36,6 +37,8 @@ def with_fault(waiting: pl.DataFrame, overlapping_allowed: Collection[str]) -> p
         .then(pl.lit("INVALID_SPAN"))
         .when(pl.col("excessive") | ~extent.is_between(1, 1000))
         .then(pl.lit("INVALID_EXTENT"))
+        .when(premature)
+        .then(pl.lit("PREMATURE_BLOCK"))
     )
     judged = waiting.join(spans, on="arrival", how="left", maintain_order="left") if spans.height else waiting.with_columns(NO_SPAN_FAULTS)
     return judged.with_columns(code.alias("code")).drop("misplaced", "excessive")
@@ -56,13 +59,13 @@ def span_faults(records: pl.DataFrame, overlapping_allowed: Collection[str]) -> 
     return marked.filter(pl.col("misplaced") | pl.col("excessive")).group_by("arrival").agg(pl.any("misplaced", "excessive"))
 
 
-def judge(waiting: pl.DataFrame, held: pl.DataFrame, overlapping_allowed: Collection[str]) -> pl.DataFrame:
+def judge(waiting: pl.DataFrame, held: pl.DataFrame, overlapping_allowed: Collection[str], premature: pl.Expr = NEVER) -> pl.DataFrame:
     """Add `code` to waiting facts: null = new and sound, SAME = a repeat (R20), else the reason for rejection (R35).
 
     waiting: frames.FACTS and `drop_benefit`, of some buckets, every drop judged as if those before it were consumed.
-    held: frames.FACTS that the store has of the same persons. Result: sorted by bucket, person, benefit, fact_id, version and arrival.
+    held: frames.FACTS that the store has of the same persons; premature: which of the waiting facts R45 rejects. Result: sorted by bucket, person, benefit, fact_id, version and arrival.
     """
-    judged = with_fault(waiting, overlapping_allowed).sort("bucket", "person", "benefit", "fact_id", "version", "arrival")
+    judged = with_fault(waiting, overlapping_allowed, premature).sort("bucket", "person", "benefit", "fact_id", "version", "arrival")
     sound = judged.lazy().filter(pl.col("code").is_null())
     known = held.lazy().select(*KEY).unique()
     repeated = sound.filter(pl.struct(KEY).is_duplicated()).select(*KEY).unique()

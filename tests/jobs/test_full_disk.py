@@ -56,15 +56,15 @@ def undisturbed(story: World) -> tuple[dict[str, str], dict[str, str]]:
     return second, twin.outbox()
 
 
-@pytest.mark.parametrize("size", [0, 1_000, 4_000, 12_000])
+@pytest.mark.parametrize("size", [1_000, 6_000])
 def test_a_night_that_cannot_write_stops_with_the_path_and_is_repeated_whole(
     story: World, undisturbed: tuple[dict[str, str], dict[str, str]], size: int
 ) -> None:
     world = story.twin(f"limit-{size}")
     ran = world.process("nightly", "--business-date", SECOND, code=1, preexec_fn=partial(limited, size))
-    assert f"File too large: {world.root}/staging/{SECOND}-" in ran.err
-    assert ran.err.splitlines()[-1].startswith("lefi: ")
-    assert "give the command again" in ran.err
+    assert f"lefi: File too large: {world.root}/staging/{SECOND}-" in ran.err.splitlines()[-1]
+    assert "[while running" not in ran.err
+    assert "mend it and give the command again" in ran.err
     assert world.outbox() == story.outbox()
     world.night(SECOND)
     assert world.outbox() == undisturbed[0]
@@ -122,22 +122,18 @@ def test_a_disk_that_is_full_while_publishing_leaves_no_half_delivery(
 
 
 @pytest.mark.parametrize(
-    ("error", "library"),
-    [
-        (OSError(28, NO_SPACE), OSError),
-        (pl.exceptions.ComputeError(f"parquet: underlying IO error: {NO_SPACE} (os error 28)"), pl.exceptions.ComputeError),
-        (OSError(f"Generic LocalFileSystem error\n ↳ Unable to copy data to file\n ↳ {NO_SPACE} (os error 28)\n"), OSError),
-    ],
-    ids=["Python", "Polars", "deltalake"],
+    "error",
+    [OSError(28, NO_SPACE), OSError(f"Generic LocalFileSystem error\n ↳ Unable to copy data to file\n ↳ {NO_SPACE} (os error 28)\n")],
+    ids=["Python", "deltalake"],
 )
-def test_what_each_library_says_of_a_full_disk_becomes_one_error(error: Exception, library: type[Exception]) -> None:
-    with pytest.raises(DiskError, match=f"^{NO_SPACE}: lake/x$"), writing(Path("lake/x"), library):
+def test_a_full_disk_is_named_with_the_path(error: Exception) -> None:
+    with pytest.raises(DiskError, match=f"^{NO_SPACE}: lake/x$"), writing(Path("lake/x")):
         raise error
 
 
-@pytest.mark.parametrize("error", [pl.exceptions.ComputeError("conversion failed"), DeltaError("no such table"), KeyError("x")])
+@pytest.mark.parametrize("error", [OSError("something else"), DeltaError("no such table"), KeyError("x")])
 def test_an_error_of_another_kind_stays_what_it_is(error: Exception) -> None:
-    with pytest.raises(type(error)), writing(Path("lake/x"), pl.exceptions.ComputeError):
+    with pytest.raises(type(error)), writing(Path("lake/x")):
         raise error
 
 

@@ -1,0 +1,160 @@
+"""New decisions where a rule change touches old ones (R40)."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from schemas.contracts import BENEFIT_FACT
+from schemas.errors import RefusedError
+from schemas.frames import FACTS
+from schemas.rules import GuaranteeRules
+from transforms.guarantee import yearly_guarantee
+from transforms.hold import hold
+
+BENEFIT = "FK:SA"
+NEW, UNCHANGED, NO_PERSON, NO_YEARS = "NEW", "UNCHANGED", "NO_PERSON", "NO_YEARS"
+MONEY, GUARANTEE = BENEFIT_FACT.frame["amount"], BENEFIT_FACT.frame["guarantee"]
+RESULT = pl.Enum([NEW, UNCHANGED, NO_PERSON, NO_YEARS])
+CASES = pl.Schema({"person": pl.String(), "case_id": pl.String()})
+# A decision that a recalculation looked at. before, after: the monthly amount in kronor.
+OUTCOMES = pl.Schema(
+    {"bucket": pl.Int32(), "person": pl.String(), "case_id": pl.String(), "result": RESULT, "before": MONEY, "after": MONEY}
+)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What a recalculation reckons with: the rules, and the date on which the new decisions take effect."""
+
+    rules: GuaranteeRules
+    effective: date
+
+    def __post_init__(self) -> None:
+        """RefusedError when conf has no factor or no base amount for the date."""
+        if self.rules.bands_on(self.effective) is None:
+            raise RefusedError(f"R41: conf/rules/guarantee.yaml has no factor for {self.effective}")
+        if self.rules.base_amount_on(self.effective) is None:
+            raise RefusedError(f"R41: conf/rules/guarantee.yaml has no base amount for {self.effective.year}")
+
+
+@dataclass(frozen=True)
+class Recalculated:
+    """decisions: frames.FACTS, `arrival` null, sorted by bucket, person and fact_id; outcomes: OUTCOMES, a row for each decision looked at."""
+
+    decisions: pl.DataFrame
+    outcomes: pl.DataFrame
+
+
+def recalculate(
+    facts: pl.DataFrame,
+    rejected: pl.DataFrame,
+    named: pl.DataFrame,
+    rate: Rate,
+    reason: str,
+    source_run: str,
+    recorded_at: datetime,
+    done: pl.DataFrame,
+) -> Recalculated:
+    """Decide anew for every case that has a deciding decision with a guarantee on the effective date.
+
+    facts: frames.FACTS of whole persons, all versions received; rejected: frames.FACTS and `drop_benefit` of rejected records; named: name_persons.NAMED;
+    done: CASES that were looked at before.
+    """
+    received = facts.filter(pl.col("benefit") == BENEFIT)
+    deciding = deciding_on(hold(received), rate.effective).filter(pl.col("guarantee").is_not_null())
+    deciding = deciding.join(done, on=["person", "case_id"], how="anti", maintain_order="left")
+    reckoned = reckon(deciding, named, rate)
+    fresh = reckoned.filter(pl.col("result") == NEW)
+    return Recalculated(
+        decide(fresh, highest_versions(received, rejected), rate.effective, reason, source_run, recorded_at),
+        reckoned.select(
+            "bucket", "person", "case_id", "result", pl.col("amount").alias("before"), pl.col("monthly").cast(MONEY).alias("after")
+        ),
+    )
+
+
+def deciding_on(held: pl.DataFrame, on: date) -> pl.DataFrame:
+    """The decision that decides in each case on a date (R30). held: as `hold` gives them."""
+    covers = (pl.col("period_from").is_null() | (pl.col("period_from") <= on)) & (
+        pl.col("period_to").is_null() | (pl.col("period_to") >= on)
+    )
+    standing = held.filter(pl.col("kind") == "DECISION", ~pl.col("withdrawn"), covers)
+    ordered = standing.sort("recorded_at", "version", "fact_id")
+    return ordered.unique(["person", "case_id"], keep="last", maintain_order=True).sort("bucket", "person", "fact_id")
+
+
+def reckon(deciding: pl.DataFrame, named: pl.DataFrame, rate: Rate) -> pl.DataFrame:
+    """Add `yearly` and `monthly` in kronor, and `result`."""
+    bands, base = rate.rules.bands_on(rate.effective), rate.rules.base_amount_on(rate.effective)
+    assert bands is not None
+    assert base is not None
+    guarantee = pl.col("guarantee").struct
+    yearly = yearly_guarantee(
+        pl.col("birth_date"),
+        guarantee.field("insurance_years"),
+        pl.col("extent_permille"),
+        guarantee.field("income_related_yearly"),
+        rate.effective,
+        bands,
+        base,
+    )
+    known = deciding.join(named.select("person", "birth_date"), on="person", how="left", maintain_order="left")
+    result = (
+        pl.when(pl.col("birth_date").is_null())
+        .then(pl.lit(NO_PERSON))
+        .when(pl.col("yearly").is_null())
+        .then(pl.lit(NO_YEARS))
+        .when((pl.col("monthly").cast(MONEY) == pl.col("amount")).fill_null(False))
+        .then(pl.lit(UNCHANGED))
+        .otherwise(pl.lit(NEW))
+    )
+    return (
+        known.with_columns(yearly.alias("yearly"))
+        .with_columns((pl.col("yearly") // 12).alias("monthly"))
+        .with_columns(result.cast(RESULT).alias("result"))
+    )
+
+
+def highest_versions(received: pl.DataFrame, rejected: pl.DataFrame) -> pl.DataFrame:
+    """(person, fact_id, highest) over all that was received, also what was rejected or withdrawn."""
+    refused = rejected.filter(pl.col("drop_benefit") == BENEFIT)
+    versions = pl.concat([rows.select("person", "fact_id", "version") for rows in (received, refused)])
+    return versions.group_by("person", "fact_id").agg(pl.max("version").alias("highest"))
+
+
+def decide(
+    fresh: pl.DataFrame, highest: pl.DataFrame, effective: date, reason: str, source_run: str, recorded_at: datetime
+) -> pl.DataFrame:
+    """The new decisions: frames.FACTS. fresh: the deciding ones with `yearly` and `monthly`; highest: (person, fact_id, highest)."""
+    suffix = f"@{effective}"
+    start = pl.lit(effective)
+    span = pl.element().struct
+    cut_span = pl.struct(
+        pl.max_horizontal(span.field("first"), start).alias("first"),
+        *(span.field(name) for name in ("last", "extent_permille", "level", "waiting")),
+    )
+    guarantee = pl.col("guarantee").struct
+    renewed = fresh.with_columns(
+        pl.col("fact_id").str.strip_suffix(suffix).alias("refers_to"),
+        pl.col("spans").list.eval(cut_span.filter(span.field("last") >= start)).cast(FACTS["spans"]),
+        pl.struct(
+            guarantee.field("insurance_years"),
+            guarantee.field("income_related_yearly"),
+            pl.col("yearly").cast(MONEY).alias("yearly_amount"),
+        )
+        .cast(GUARANTEE)
+        .alias("guarantee"),
+        pl.col("monthly").cast(MONEY).alias("amount"),
+        start.alias("period_from"),
+        pl.lit(reason).alias("reason"),
+        pl.lit(source_run).alias("source_run"),
+        pl.lit(recorded_at).cast(FACTS["recorded_at"]).alias("recorded_at"),
+        pl.lit(None, FACTS["arrival"]).alias("arrival"),
+    ).with_columns((pl.col("refers_to") + suffix).alias("fact_id"))
+    versioned = renewed.join(highest, on=["person", "fact_id"], how="left", maintain_order="left")
+    return (
+        versioned.with_columns((pl.col("highest").fill_null(0) + 1).alias("version"))
+        .select(list(FACTS))
+        .sort("bucket", "person", "fact_id")
+    )
