@@ -32,7 +32,7 @@ class FailedProgramError(Exception):
 
 
 def run(arguments: Sequence[str]) -> Measured:
-    """Run a program to its end. The last line of its stdout is a JSON object."""
+    """Run a program to its end. The last line of its stdout may be a JSON object."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = perf_counter()
     process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -46,7 +46,8 @@ def run(arguments: Sequence[str]) -> Measured:
     if process.returncode:
         raise FailedProgramError(f"{' '.join(arguments)} ended with {process.returncode}\n{complained[-3000:]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Measured(json.loads(said.strip().splitlines()[-1]) if said.strip() else {}, seconds, cpu, peaks[0])
+    last = said.strip().rpartition("\n")[2]
+    return Measured(json.loads(last) if last.startswith("{") else {}, seconds, cpu, peaks[0])
 
 
 def python(module: str, *arguments: object) -> Measured:

@@ -5,10 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
+from jobs.terminal import console
 from pipelines.explain import explain as look_up
 from storage.workspace import Workspace
 
@@ -27,9 +27,11 @@ def show(answer: Row) -> None:
     for run in answer["unfinished"]:
         root.add(line(f"run {run} is committed and not finished: what follows may be half of it"))
     add_person(root, answer["person"])
+    if not answer["groups"]:
+        root.add(line("no order, fact or rejected record of any benefit has come; --benefit says why one is not subscribed to"))
     for group in answer["groups"]:
         add_group(root, group)
-    Console().print(root, soft_wrap=True)
+    console().print(root)
 
 
 def line(text: str, state: str = "") -> Text:
@@ -83,7 +85,9 @@ def add_fact(branch: Tree, fact: Row) -> None:
         withdrawn = ", withdraws" if each["withdrawn"] else ""
         source = f"drop {each['drop']}, " if each["drop"] else ""
         leaf.add(
-            line(f"version {each['version']} {each['state']}{withdrawn}: {source}source run {each['source_run']}, recorded {each['recorded_at']:%Y-%m-%d %H:%M}")
+            line(
+                f"version {each['version']} {each['state']}{withdrawn}: {source}source run {each['source_run']}, recorded {each['recorded_at']:%Y-%m-%d %H:%M}"
+            )
         )
     if fact["kind"]:
         add_content(leaf, fact)
@@ -100,7 +104,9 @@ def add_content(leaf: Tree, fact: Row) -> None:
     extras += ["visible" if fact["visible"] else "not visible"]
     content = leaf.add(line(f"{fact['kind']} {period}, {', '.join(extras)}"))
     for each in fact["decided"]:
-        content.add(line(f"{each['first']} to {each['last']}: " + (f"decided by {each['decision']}" if each["decision"] else "no decision")))
+        content.add(
+            line(f"{each['first']} to {each['last']}: " + (f"decided by {each['decision']}" if each["decision"] else "no decision"))
+        )
     for each in fact["windows"]:
         level = f", {each['level']}" if each["level"] else ""
         units = f", {each['units']} units" if each["units"] is not None else ""

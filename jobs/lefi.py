@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -23,8 +22,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-LONG_NUMBER = re.compile(r"(?<![0-9a-f-])[0-9]{6,8}[-+]?[0-9]{4,}")  # before it: not a run's id
-
 WorkspaceArgument = Annotated[
     Path, typer.Argument(metavar="WORKSPACE", help="The folder with conf, inbox, outbox and runs.", show_default=False)
 ]
@@ -33,13 +30,13 @@ Runner = Annotated[str, typer.Option(help="The engine that runs the pipelines: e
 
 
 def say(text: str) -> None:
-    """A line of progress, for people, on stderr."""
+    """A line of progress, for people, on stderr; a number that somebody gave in the wrong place could be a person's and is not repeated."""
     print(masked(text), file=sys.stderr, flush=True)
 
 
 def complain(text: str) -> None:
-    """An error, for people, on stderr; a number that somebody gave in the wrong place could be a person's and is not repeated."""
-    say(f"lefi: {LONG_NUMBER.sub('…', text)}")
+    """An error, for people, on stderr."""
+    say(f"lefi: {text}")
 
 
 def a_date(text: str) -> date:
@@ -201,13 +198,17 @@ def reconcile(
 def recalculate(
     workspace: WorkspaceArgument,
     rule: Annotated[str | None, typer.Option(help="The rule that changes: guarantee.")] = None,
-    effective: Annotated[date | None, typer.Option(parser=a_date, metavar="YYYY-MM-DD", help="The date from which new decisions hold.")] = None,
+    effective: Annotated[
+        date | None, typer.Option(parser=a_date, metavar="YYYY-MM-DD", help="The date from which new decisions hold.")
+    ] = None,
     reason: Annotated[str | None, typer.Option(help="Stands on every new decision.")] = None,
     first_night: Annotated[date | None, typer.Option(parser=a_date, metavar="YYYY-MM-DD", help="The night of the first slice.")] = None,
     nights: Annotated[int | None, typer.Option(help="Over how many nights.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only tell what would happen.")] = False,
     page: Annotated[Path | None, typer.Option(help="With --plan: write a page with pictures to this file.")] = None,
-    cancel: Annotated[str | None, typer.Option(metavar="SOURCE_RUN", help="Stop the nights of a recalculation that are still to come.")] = None,
+    cancel: Annotated[
+        str | None, typer.Option(metavar="SOURCE_RUN", help="Stop the nights of a recalculation that are still to come.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Decide anew for everybody whom a rule change touches, over some nights."""
@@ -238,7 +239,9 @@ def rehearse(
     workspace: WorkspaceArgument,
     business_date: Annotated[date, typer.Option(parser=a_date, metavar="YYYY-MM-DD", help="The night to rehearse.")],
     partner: Annotated[str | None, typer.Option(help="Report this partner only.")] = None,
-    conf: Annotated[Path | None, typer.Option(help="A folder of conf files to try in place of the workspace's.", show_default=False)] = None,
+    conf: Annotated[
+        Path | None, typer.Option(help="A folder of conf files to try in place of the workspace's.", show_default=False)
+    ] = None,
     runner: Runner = "embedded",
     as_json: Json = False,
 ) -> None:
@@ -247,6 +250,15 @@ def rehearse(
     from jobs.rehearse import show
 
     finish(try_out(workspace, business_date, partner, conf, runner, say), as_json, show)
+
+
+@app.command()
+def rebuild(workspace: WorkspaceArgument, as_json: Json = False) -> None:
+    """Make ledger, queues and lost tables anew, after a restore: from runs, table files, outbox and inbox."""
+    from jobs.rebuild import show
+    from pipelines.rebuild import rebuild as make
+
+    finish(make(Workspace(workspace), say), as_json, show)
 
 
 @app.command()

@@ -37,7 +37,7 @@ def show(summary: Mapping[str, Any]) -> None:
         table.add_column(column, justify="right" if side == "right" else "left")
     for partner, delivery in summary["deliveries"].items():
         table.add_row(partner, str(delivery["sequence"]), f"{delivery['records']:,}", f"{delivery['receipts']:,}")
-    console = Console()
+    console = Console(markup=False, highlight=False)
     console.print(table)
     for each in summary["withheld"]:
         console.print(f"withheld: {each['benefit']} since {each['since']}: {each['code']}: {each['text']}", soft_wrap=True)

@@ -45,10 +45,28 @@ def status_of(root: Path) -> dict[str, Any]:
         "quarantine": report.get("quarantine", []),
         "drops": [drop for drop in report.get("drops", ()) if drop["state"] != "consumed"],
         "refreshes": report.get("refreshes", []),
-        "recalculations": report.get("recalculations", []),
+        "recalculations": recalculations(workspace, report),
         "audit": report.get("audit", {}),
         "next": next_step(root, catalog.business_date is not None, unsettled, withheld, report),
     }
+
+
+def recalculations(workspace: Workspace, report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """How far those are that are not over: as the last night left them, and what was ordered or cancelled since."""
+    standing = {each["source_run"]: each for each in report.get("recalculations", ()) if each["remaining"]}
+    none = dict.fromkeys(("done", "decisions", "unchanged", "skipped"), 0) | {"waiting": None}
+    for path in sorted((workspace.store / "commands").glob("*.json")):
+        given = json.loads(path.read_text("utf-8"))
+        if given["number"] <= report.get("commands", 0):
+            continue
+        if given["name"] == "recalculate":
+            wanted = given["arguments"]
+            nights = len(wanted["slices"])
+            said = {name: wanted[name] for name in ("source_run", "effective", "reason", "first_night")}
+            standing[wanted["source_run"]] = said | none | {"nights": nights, "remaining": nights}
+        elif given["name"] == "cancel":
+            standing.pop(given["arguments"]["source_run"], None)
+    return list(standing.values())
 
 
 def missed(workspace: Workspace) -> list[str]:
@@ -77,7 +95,7 @@ def next_step(root: Path, has_run: bool, unsettled: list[str], withheld: list[di
 
 def show(status: Mapping[str, Any]) -> None:
     """The status for people."""
-    console = Console()
+    console = Console(markup=False, highlight=False)
     console.print(f"last night: {status['last_night'] or 'none yet'} ({status['nights']} nights)")
     if status["deliveries"]:
         table = Table()
@@ -93,6 +111,13 @@ def show(status: Mapping[str, Any]) -> None:
     for each in status["refreshes"]:
         done = each["groups"] - each["waiting"]
         console.print(f"refresh {each['order_id']} of {each['partner']}: {done:,} of {each['groups']:,} groups in {each['slices']} slices")
+    for each in status["recalculations"]:
+        waits = f"; waits for {each['waiting']}" if each["waiting"] else ""
+        console.print(
+            f"{each['source_run']} ({each['reason']}): {each['done']} of {each['nights']} nights, {each['decisions']:,} decisions, "
+            f"{each['skipped']:,} skipped; first night {each['first_night']}{waits}",
+            soft_wrap=True,
+        )
     for day in status["missed"]:
         console.print(f"no night was run for {day}")
     for drop in status["drops"]:

@@ -9,13 +9,12 @@ from typing import Any
 import polars as pl
 
 from pipelines.ingest import SUBSCRIPTION_KEY
-from pipelines.plan import table_folder
-from pipelines.run import unfinished
 from schemas.errors import RefusedError, UsageError
 from schemas.frames import IDENTITIES, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS
 from schemas.personnummer import is_valid
 from schemas.quarantine import arrival_of_id
 from storage import commands, tables
+from storage.agreement import require_agreement, table_folder, unfinished
 from storage.conf import read_conf
 from storage.inbox import HEAD
 from storage.lock import only_writer
@@ -31,6 +30,7 @@ def deciding(workspace: Workspace) -> Iterator[Catalog]:
         left = unfinished(workspace)
         if left:
             raise RefusedError(f"run {left[0]} is committed and not finished: give its `lefi nightly` again first")
+        require_agreement(workspace, catalog)
         yield catalog
 
 

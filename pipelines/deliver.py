@@ -17,7 +17,7 @@ from pipelines.view import DAYS_IN, FACTS_IN, TOTALLED, Clock, audited, lost_in_
 from schemas.buckets import ordinal_of
 from schemas.config import PERSONS as PERSONS_CHAIN
 from schemas.contracts import DELIVERY_RECORD, RECEIPT
-from schemas.errors import masked
+from schemas.errors import VerificationError, masked
 from schemas.frames import FACTS, MEMBERS, QUARANTINE, REFRESHES, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TOUCHED
 from schemas.manifest import Action, FileEntry, Input, Manifest, Previous, RefreshSlice, Withheld
 from storage import avro, durable, outbox, tables
@@ -68,8 +68,11 @@ class Verdict:
     retry: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def intake(self, bite: Bite) -> Intake:
-        """What came in for a bite."""
-        return next(intake for intake in self.intakes if intake.bite == bite)
+        """What came in for a bite. VerificationError when the runner has lost it."""
+        found = next((intake for intake in self.intakes if intake.bite == bite), None)
+        if found is None:
+            raise VerificationError(f"control totals: nothing was taken of buckets {bite.first} to {bite.last}")
+        return found
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pipelines import reasons
 from pipelines.decisions import key_of
 from pipelines.ingest import SUBSCRIPTION_KEY
 from pipelines.plan import Decisions, Plan, read_decisions, settled_plan
-from pipelines.run import report_of, unfinished
+from pipelines.run import report_of
 from pipelines.take import MEMBER_KEY, Bite, permission_frame, retractions
 from pipelines.view import Clock, nothing_staged, view
 from schemas.buckets import DROP_BITS, FIRST_RECORD_NO, ROW_BITS, bucket_of
@@ -40,6 +40,7 @@ from schemas.frames import (
 from schemas.personnummer import is_valid
 from schemas.quarantine import quarantine_id
 from storage import outbox, tables
+from storage.agreement import unfinished
 from storage.conf import read_conf
 from storage.delivered import records_between
 from storage.workspace import Workspace
@@ -72,7 +73,7 @@ def explain(workspace: Workspace, partner: str, number: str, benefit: str | None
     look = Look(plan, read_decisions(workspace, plan.files, catalog.night, plan.business_date), partner, key_of(workspace, number))
     if look.is_unknown:
         raise RefusedError("--person: nobody with this number is known: no register record, fact or order has come for it")
-    groups = tuple(look.group(each) for each in look.benefits if benefit in (None, each))
+    groups = tuple(look.group(each) for each in ([benefit] if benefit else look.benefits))
     return Explanation(partner, catalog.business_date, tuple(unfinished(workspace)), look.who, groups)
 
 
@@ -234,7 +235,7 @@ class Look:
     def benefits(self) -> list[str]:
         """The benefits of the catalogue that there is something to say of."""
         seen = {*self.terms["benefit"], *self.received["benefit"], *self.quarantined["drop_benefit"]}
-        return [benefit for benefit in self.plan.conf.benefits if benefit in seen] or list(self.plan.conf.partners[self.partner].permitted)
+        return [benefit for benefit in self.plan.conf.benefits if benefit in seen]
 
     def group(self, benefit: str) -> Group:
         """Everything about one benefit."""
@@ -339,9 +340,7 @@ class Look:
         rows = (self.received, self.ledger)
         return sorted({fact_id for frame in rows for fact_id in frame.filter(pl.col("benefit") == benefit)["fact_id"]})
 
-    def fact(
-        self, benefit: str, fact_id: str, standing: Row | None, frozen: str | None, why: tuple[str, ...], due: pl.DataFrame
-    ) -> Fact:
+    def fact(self, benefit: str, fact_id: str, standing: Row | None, frozen: str | None, why: tuple[str, ...], due: pl.DataFrame) -> Fact:
         """A fact from what was received to what was told."""
         here = (pl.col("benefit") == benefit) & (pl.col("fact_id") == fact_id)
         held: Row = next(self.held.filter(here).iter_rows(named=True), {})

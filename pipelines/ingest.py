@@ -9,7 +9,7 @@ import polars as pl
 from pipelines.plan import Plan
 from schemas.buckets import arrival_of, bucket_of
 from schemas.contracts import BY_DATASET, ORDER_LINE
-from schemas.errors import BrokenFileError
+from schemas.errors import BrokenFileError, VerificationError
 from schemas.frames import FACTS, IDENTITIES, PERSONS, TABLES
 from schemas.personnummer import valid
 from storage import avro, csv_orders, tables
@@ -45,6 +45,7 @@ class Examined:
 
     ordinal: int
     offset: int
+    rows: int
     rejected: int
     links: tuple[tuple[str, str], ...]
     fault: str = ""
@@ -117,15 +118,16 @@ def batches(drop: Drop, file: DropFile) -> Iterator[pl.DataFrame]:
 def examine(task: FileTask, plan: Plan) -> Examined:
     """Verify a file of register records and pick out its links."""
     links: list[tuple[str, str]] = []
-    rejected = 0
+    rows = rejected = 0
     try:
         for batch in batches(plan.by_ordinal(task.ordinal), task.file):
+            rows += batch.height
             good = batch.filter(acceptable(batch))
             rejected += batch.height - good.height
             links += good.filter(pl.col("former_personnummer").is_not_null()).select("personnummer", "former_personnummer").rows()
     except BrokenFileError as error:
-        return Examined(task.ordinal, task.offset, 0, (), str(error))
-    return Examined(task.ordinal, task.offset, rejected, tuple(links))
+        return Examined(task.ordinal, task.offset, 0, 0, (), str(error))
+    return Examined(task.ordinal, task.offset, rows, rejected, tuple(links))
 
 
 def faults_of_heads(plan: Plan) -> dict[str, Obstacle]:
@@ -148,6 +150,7 @@ def link(_: object, examined: Sequence[Examined], plan: Plan) -> Linked:
     consumed, obstacles = cut_gated(state, [] if off else plan.of_chain(CHAIN_OF_PERSONS), faults, rejected, plan.accepted)
     chosen = {candidate.ordinal for candidate in consumed.consumed}
     in_order = sorted((seen for seen in examined if seen.ordinal in chosen), key=lambda seen: (seen.ordinal, seen.offset))
+    check_examined(consumed, in_order)
     links = pl.DataFrame(
         [pair for seen in in_order for pair in seen.links],
         schema={"personnummer": pl.String(), "former_personnummer": pl.String()},
@@ -166,6 +169,14 @@ def link(_: object, examined: Sequence[Examined], plan: Plan) -> Linked:
         )
         moved = {**moved, "identities": (staged,)}
     return Linked(str(aliases), linked.moves, consumed, obstacles, rejected, moved)
+
+
+def check_examined(consumed: Cut, examined: Sequence[Examined]) -> None:
+    """Control totals: every row of the register's drops was examined. VerificationError names the drop."""
+    for candidate in consumed.consumed:
+        rows = sum(seen.rows for seen in examined if seen.ordinal == candidate.ordinal)
+        if rows != candidate.rows:
+            raise VerificationError(f"control totals: drop '{candidate.name}' has {candidate.rows} rows, {rows} were examined")
 
 
 def move(plan: Plan, moves: Mapping[str, str]) -> dict[str, tuple[TableFile, ...]]:

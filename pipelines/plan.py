@@ -13,9 +13,9 @@ import polars as pl
 from pipelines.schedule import Recalculation, schedule
 from schemas.buckets import arrival_of
 from schemas.config import Conf
-from schemas.errors import RefusedError
-from schemas.frames import CHAINS, DROPS, IN_STORE, RECALCULATIONS, RUNS, TABLES
+from schemas.frames import CHAINS, DROPS, RECALCULATIONS, RUNS, TABLES
 from storage import commands, tables
+from storage.agreement import table_folder
 from storage.commands import Command
 from storage.inbox import Drop, Oddity, scan
 from storage.tables import TableFile
@@ -113,22 +113,16 @@ class Plan:
 
     def by_ordinal(self, ordinal: int) -> Drop:
         """The drop with an ordinal."""
-        return self.waiting[ordinal].drop
+        return self._drops[ordinal]
 
-
-def table_folder(workspace: Workspace, name: str) -> Path:
-    """Where a table lies: the large ones in the bucket store, the others in the lake."""
-    return (workspace.store if name in IN_STORE else workspace.lake) / name
+    @cached_property
+    def _drops(self) -> dict[int, Drop]:
+        return {waiting.ordinal: waiting.drop for waiting in self.waiting}
 
 
 def make_plan(workspace: Workspace, catalog: Catalog, conf: Conf, business_date: date, overruled: Mapping[str, tuple[str, str]]) -> Plan:
-    """Pin the inputs of a night. RefusedError when the lake is not of the catalog's night."""
+    """Pin the inputs of a night."""
     files = {name: tables.files(table_folder(workspace, name)) for name in TABLES}
-    settled = tables.night_of(table_folder(workspace, "runs"))
-    if settled != catalog.night:
-        raise RefusedError(
-            f"lake/runs is of night {settled}, store/catalog.json of night {catalog.night}: the lake was restored or replaced"
-        )
     states = read_states(files["chains"], catalog.night)
     done = set(tables.read(files["drops"], DROPS)["drop"])
     drops, notes = look_at_inbox(workspace, conf, states, done, business_date)
@@ -137,7 +131,7 @@ def make_plan(workspace: Workspace, catalog: Catalog, conf: Conf, business_date:
     pinned = {
         "business_date": str(business_date),
         "after": catalog.run,
-        "conf": conf.model_dump(mode="json") | {"off": sorted(conf.off)},
+        "conf": conf.to_json(),
         "drops": [[drop.name, drop.sha256] for drop in drops],
         "buckets": catalog.buckets,
         "commands": decisions.last,
@@ -186,9 +180,12 @@ def settled_plan(workspace: Workspace, catalog: Catalog, conf: Conf) -> Plan:
     )
 
 
-def read_decisions(workspace: Workspace, files: Mapping[str, tuple[TableFile, ...]], night: int, tonight: date | None) -> Decisions:
-    """Sort the commands by what they do, and tell those that no night has taken yet. tonight: null when no night is planned: then those do not count."""
-    given = commands.read(workspace)
+def read_decisions(
+    workspace: Workspace, files: Mapping[str, tuple[TableFile, ...]], night: int, tonight: date | None, up_to: int | None = None
+) -> Decisions:
+    """Sort the commands by what they do, and tell those that no night has taken yet. tonight: null when no night is planned: then those
+    do not count; up_to: the number of the last command that is looked at."""
+    given = [command for command in commands.read(workspace) if up_to is None or command.number <= up_to]
     runs = tables.read(files["runs"], RUNS)
     taken_in = {row["night"]: row["commands"] for row in runs.iter_rows(named=True)}
 

@@ -1,6 +1,6 @@
 """A night tried out, and a release: what the night would deliver, and what code and conf would say otherwise of what was told. Nothing changes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from pipelines.failures import guarded, raise_noted
 from pipelines.ingest import SUBSCRIPTION_KEY
 from pipelines.plan import Plan, settled_plan
 from pipelines.reconcile import settled_groups
-from pipelines.run import prepare, verify
+from pipelines.run import prepare
 from pipelines.take import Bite, permission_frame, split_buckets, standing_subscriptions
 from pipelines.view import Clock, nothing_staged, view
 from schemas.errors import LefiError, RefusedError
@@ -23,7 +23,7 @@ from storage import durable, outbox, tables
 from storage.conf import read_conf
 from storage.delivered import records_between
 from storage.tables import TableFile
-from storage.workspace import Catalog, Workspace
+from storage.workspace import Workspace
 from transforms.compare import RECORDS
 from transforms.digest import CONTENT
 from transforms.take_orders import end_subscriptions
@@ -31,38 +31,43 @@ from transforms.take_orders import end_subscriptions
 Say = Callable[[str], None]
 SAMPLES = 3  # of each partner, benefit and action
 KEY = ("partner", "benefit", "action")
-ENDED = "subscriptions ended"
+ENDED = "ENDED"
+# How often something would be said (an action), or a subscription ended. bucket: the first of the bite.
 COUNTS = pl.Schema({"bucket": pl.Int32(), "partner": pl.String(), "benefit": pl.String(), "action": pl.String(), "count": pl.Int64()})
 
 
 def rehearse(workspace: Workspace, business_date: date, partner: str | None, conf: Path | None, runner: str, say: Say) -> Mapping[str, Any]:
     """Stage a night and compare everybody, with a candidate conf if one is given; then clear staging.
 
-    Returns the staged night's document and `release`: differences, by, ended, not_compared, samples. RefusedError for a date that no later
-    night can have, an unknown partner, an unfinished run or another command at work; UsageError for conf.
+    Returns the staged night's document and `release`, see `compare_release`. RefusedError for a date that no night can have any more, for an
+    unknown partner, an unfinished run or another command at work; UsageError for conf.
     """
     engine = engines.options(runner)
     with deciding(workspace) as catalog:
         if catalog.business_date and business_date <= catalog.business_date:
             raise RefusedError(
-                f"--business-date {business_date} is not after the last night, {catalog.business_date}: what that delivered lies in outbox/; name a later date"
+                f"--business-date {business_date} is not after the last night, {catalog.business_date}: "
+                "what that one delivered lies in the outbox; rehearse a later date"
             )
         candidate = read_conf(conf or workspace.conf)
         if partner is not None and partner not in candidate.partners:
             raise RefusedError(f"--partner {partner}: not in conf/partners.yaml")
         try:
-            staged = prepare(workspace, catalog, candidate, business_date, engine, say)
-            verify(workspace, staged)
+            durable.remove(workspace.staging)
+            night = prepare(workspace, catalog, candidate, business_date, engine, say)
+            say("compare everybody with what was told")
+            return {**night, "release": compare_release(settled_plan(workspace, catalog, candidate), partner, engine)}
         finally:
             durable.remove(workspace.staging)
-        say("compare everybody with what was told")
-        return {**staged, "release": rehearse_release(workspace, catalog, settled_plan(workspace, catalog, candidate), partner, engine)}
+            workspace.staging.mkdir()
 
 
-def rehearse_release(
-    workspace: Workspace, catalog: Catalog, plan: Plan, partner: str | None, engine: engines.Engine
-) -> dict[str, Any]:
-    """What this code and conf say of everybody that was not told so."""
+def compare_release(plan: Plan, partner: str | None, engine: engines.Engine) -> dict[str, Any]:
+    """What the plan's conf and this code say of everybody, where that is not what was told: nothing is expected unless one of them is new.
+
+    Returns differences; by: their count by partner, benefit and action; ended: subscriptions that conf would end; not_compared: benefits
+    that are not current, of which more than the release would differ; samples: some differences of each kind.
+    """
     plan.staging.mkdir(parents=True)
     try:
         with beam.Pipeline(runner=engine.runner(), options=engine.options()) as pipeline:
@@ -70,20 +75,58 @@ def rehearse_release(
                 pipeline
                 | "Bites" >> beam.Create(split_buckets(plan.buckets, sum(file.rows for file in plan.files["facts"])))
                 | "SpreadBites" >> beam.Reshuffle()
-                | "Compare" >> beam.Map(guarded(compare_bite), partner, plan)
+                | "CompareRelease" >> beam.Map(guarded(compare_bite), partner, plan)
             )
-        counts = staged(plan, "counts", COUNTS).group_by(KEY).agg(pl.sum("count")).sort(KEY)
-        samples = staged(plan, "samples", RECORDS)
     except (RuntimeError, LefiError, OSError):
         raise_noted(plan.staging)
         raise
-    finally:
-        durable.remove(plan.staging)
-    changed, ended = counts.filter(pl.col("action") != ENDED), counts.filter(pl.col("action") == ENDED)
+    counted = staged(plan, "counts", COUNTS).group_by(KEY).agg(pl.sum("count")).sort(KEY)
+    changed, ended = counted.filter(pl.col("action") != ENDED), counted.filter(pl.col("action") == ENDED)
+    samples = staged(plan, "samples", RECORDS).group_by(KEY, maintain_order=True).head(SAMPLES).sort(*KEY, "record_no")
     return {
         "differences": int(changed["count"].sum()),
         "by": changed.to_dicts(),
         "ended": ended.drop("action").to_dicts(),
         "not_compared": [benefit for benefit in plan.conf.benefits if benefit not in plan.states or plan.states[benefit].since],
-        "samples": [sample(record, workspace) for record in first_of_each(samples).iter_rows(named=True)],
+        "samples": [sample(record, plan) for record in samples.iter_rows(named=True)],
     }
+
+
+def compare_bite(bite: Bite, partner: str | None, plan: Plan) -> None:
+    """Stage counts and samples of what would be said of some buckets, and of the subscriptions that conf would end."""
+    asked = pl.lit(True) if partner is None else pl.col("partner") == partner
+    groups = settled_groups(bite, plan).filter(asked).with_columns(in_slice=pl.lit(False))
+    records = view(bite, plan, groups, nothing_staged, Clock()).compared.records
+    standing = standing_subscriptions(plan, bite).filter(asked).select(list(SUBSCRIPTIONS))
+    going_on = end_subscriptions(standing, permission_frame(plan), plan.business_date)
+    ended = standing.join(going_on, on=SUBSCRIPTION_KEY, how="anti").with_columns(action=pl.lit(ENDED))
+    happened = pl.concat([records.select(pl.col(KEY).cast(pl.String())), ended.select(KEY)])
+    counts = happened.group_by(KEY).agg(pl.len().cast(pl.Int64()).alias("count")).with_columns(bucket=pl.lit(bite.first, pl.Int32()))
+    first = records.group_by(KEY, maintain_order=True).head(SAMPLES).select(list(RECORDS)).sort("bucket", "record_no")
+    for name, frame in (("counts", counts.select(list(COUNTS)).sort(KEY)), ("samples", first)):
+        if frame.height:
+            tables.stage(plan.staging / name / f"{bite.name}.parquet", frame)
+
+
+def staged(plan: Plan, name: str, schema: pl.Schema) -> pl.DataFrame:
+    """What the bites staged under a name, in order of buckets."""
+    files = [TableFile(str(path), 1, 0, plan.buckets) for path in sorted((plan.staging / name).glob("*.parquet"))]
+    return tables.read(files, schema, 0, plan.buckets)
+
+
+def sample(record: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """A difference without the person: which fields of the content (R22) would be other than in the record told last."""
+    told = record["supersedes"]
+    changes: dict[str, list[Any]] = {}
+    if told and record["action"] == "CORRECTED":
+        folder = plan.workspace.outbox / record["partner"] / outbox.folder_name(told["sequence"])
+        for before in records_between(folder, told["record_no"], told["record_no"]).iter_rows(named=True):
+            pairs = {name: [content(before, name), content(record, name)] for name in CONTENT}
+            changes = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    return {**{name: record[name] for name in (*KEY, "fact_id", "kind")}, "told": told, "changes": changes}
+
+
+def content(record: Mapping[str, Any], name: str) -> Any:
+    """A field of the content; of a deviation its code."""
+    value = record[name]
+    return value["code"] if name == "deviation" and value else value

@@ -12,13 +12,15 @@ import apache_beam as beam
 from pipelines import engines
 from pipelines.failures import raise_noted
 from pipelines.nightly import night
-from pipelines.plan import Plan, make_plan, table_folder
+from pipelines.plan import Plan, make_plan
 from pipelines.staged import STAGED_FILE, read_staged
+from schemas.config import Conf
 from schemas.contracts import DELIVERY_RECORD, RECEIPT
 from schemas.errors import LefiError, RefusedError, VerificationError
 from schemas.frames import TABLES
 from schemas.manifest import Manifest
 from storage import avro, durable, outbox, tables
+from storage.agreement import require_agreement, table_folder, unfinished
 from storage.conf import read_conf
 from storage.failpoints import reach
 from storage.lock import only_writer
@@ -38,10 +40,12 @@ def run_night(workspace: Workspace, business_date: date, runner: str, say: Say) 
     engine = engines.options(runner)
     with only_writer(workspace):
         catalog = workspace.catalog()
+        require_agreement(workspace, catalog)
         for run in unfinished(workspace):
             say(f"completing the committed run {run}")
             complete(workspace, run, say)
             catalog = workspace.catalog()
+            require_agreement(workspace, catalog)
         if catalog.business_date == business_date:
             say(f"the night of {business_date} is done already")
             return report_of(workspace, catalog.run)
@@ -50,19 +54,25 @@ def run_night(workspace: Workspace, business_date: date, runner: str, say: Say) 
         conf = read_conf(workspace.conf)
         durable.remove(workspace.staging)
         reach("plan")
-        overruled: dict[str, tuple[str, str]] = {}
-        while True:
-            plan = make_plan(workspace, catalog, conf, business_date, overruled)
-            say(f"plan: night {plan.night}, run {plan.run}, {len(plan.waiting)} drops")
-            staged = stage(plan, engine)
-            if "retry" not in staged:
-                break
-            overruled |= {name: (code, text) for name, (code, text) in staged["retry"].items()}
-        say("verify")
-        verify(workspace, staged)
+        staged = prepare(workspace, catalog, conf, business_date, engine, say)
         commit(workspace, catalog, staged)
         say("commit")
-        return complete(workspace, plan.run, say)
+        return complete(workspace, staged["run"], say)
+
+
+def prepare(workspace: Workspace, catalog: Catalog, conf: Conf, business_date: date, engine: engines.Engine, say: Say) -> dict[str, Any]:
+    """Plan, stage and verify a night; a drop on which a gate closes gives way to its sibling in another attempt."""
+    overruled: dict[str, tuple[str, str]] = {}
+    while True:
+        plan = make_plan(workspace, catalog, conf, business_date, overruled)
+        say(f"plan: night {plan.night}, run {plan.run}, {len(plan.waiting)} drops")
+        staged = stage(plan, engine)
+        if "retry" not in staged:
+            break
+        overruled |= {name: (code, text) for name, (code, text) in staged["retry"].items()}
+    say("verify")
+    verify(workspace, staged)
+    return staged
 
 
 def stage(plan: Plan, engine: engines.Engine) -> dict[str, Any]:
@@ -109,6 +119,7 @@ def commit(workspace: Workspace, catalog: Catalog, staged: Mapping[str, Any]) ->
         run=staged["run"],
         business_date=date.fromisoformat(staged["business_date"]),
         deliveries=deliveries,
+        tables=dict(catalog.tables) | dict.fromkeys({*staged["tables"], *REPLACED}, staged["night"]),
     )
     document = dict(staged) | {"catalog": after.to_json()}
     durable.sync_tree(workspace.staging / staged["run"])
@@ -116,12 +127,6 @@ def commit(workspace: Workspace, catalog: Catalog, staged: Mapping[str, Any]) ->
     if not durable.put_if_absent(workspace.runs / staged["run"] / "commit.json", durable.to_json(document)):
         raise LefiError(f"runs/{staged['run']}/commit.json is there already: another command has committed the same run")
     reach("commit.after")
-
-
-def unfinished(workspace: Workspace) -> list[str]:
-    """Runs that are committed and not settled, in order."""
-    committed = sorted(workspace.runs.glob("*/commit.json"))
-    return [path.parent.name for path in committed if not (path.parent / "report.json").exists()]
 
 
 def complete(workspace: Workspace, run: str, say: Say) -> Mapping[str, Any]:
@@ -160,6 +165,7 @@ def report_from(document: Mapping[str, Any]) -> dict[str, Any]:
         "quarantine",
         "refreshes",
         "recalculations",
+        "commands",
         "audit",
         "seconds",
         "totals",

@@ -47,6 +47,11 @@ def verify(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], verdi
             )
             if judged != candidate.rows:
                 raise VerificationError(f"control totals: drop '{candidate.name}' has {candidate.rows} rows, {judged} were judged")
+    linked = verdict.choice.linked
+    sound = sum(candidate.rows - linked.rejected.get(candidate.name, 0) for candidate in linked.persons.consumed)
+    taken = sum(intake.files["persons"].rows for intake in verdict.intakes if "persons" in intake.files)
+    if sound != taken:
+        raise VerificationError(f"control totals: {sound} register records are sound, {taken} were taken (R11)")
     lines = sum(plan.by_ordinal(ordinal).rows for ordinal in verdict.orders)
     receipts = sum(delivery.receipts for delivery in deliveries)
     if lines != receipts:
@@ -126,6 +131,8 @@ def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], ver
             name: [file.to_json() | {"path": str(Path(file.path).relative_to(root))} for file in files]
             for name, files in sorted(staged.items())
         },
+        "rows": {name: frame.to_dicts() for name, frame in small.items() if name != "totals"},
+        "conf": plan.conf.to_json(),
         "withheld": [
             {"benefit": chain, "code": reason.code, "text": masked(reason.text), "since": str(verdict.states[chain].since)}
             for chain, reason in verdict.withheld.items()
@@ -139,6 +146,7 @@ def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], ver
         ],
         "refreshes": refreshes(verdict, plan),
         "recalculations": progress(recalculated, verdict.withheld, plan),
+        "commands": plan.decisions.last,
         "audit": {benefit: number for (_, benefit, what), number in sorted(totals.items()) if what == AUDIT},
         "seconds": seconds(delivered),
         "totals": {
@@ -178,7 +186,7 @@ def chain_rows(verdict: Verdict, plan: Plan) -> list[tuple[Any, ...]]:
             state.last,
             state.since,
             verdict.withheld.get(chain, none).code or None,
-            verdict.withheld.get(chain, none).text or None,
+            masked(verdict.withheld.get(chain, none).text) or None,
             list(state.sizes),
         )
         for chain, state in verdict.states.items()

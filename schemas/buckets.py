@@ -23,3 +23,8 @@ def arrival_of(night: int, ordinal: int) -> int:
 def ordinal_of(arrival: pl.Expr) -> pl.Expr:
     """The ordinal of the drop that a record arrived with, within its night."""
     return arrival // (1 << ROW_BITS) % (1 << DROP_BITS)
+
+
+def night_of(arrival: pl.Expr) -> pl.Expr:
+    """The night in which a record arrived."""
+    return arrival // (1 << DROP_BITS + ROW_BITS)

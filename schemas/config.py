@@ -1,7 +1,7 @@
 """What an operator configures (contract, section 1), as typed values. Reading the files is `storage.conf`'s job."""
 
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -90,6 +90,10 @@ class Conf(Strict):
     closures: tuple[Closure, ...]
     off: frozenset[str]
     rules: Rules
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in commit.json, from which `model_validate` makes it anew."""
+        return self.model_dump(mode="json") | {"off": sorted(self.off)}
 
     @property
     def chains(self) -> tuple[str, ...]:

@@ -104,7 +104,9 @@ def read_conf(folder: Path) -> Conf:
         benefits=benefits.benefits,
         closures=closures.closures,
         off=frozenset(closures.off),
-        rules=Rules(guarantee=read_rule(folder, "guarantee", GuaranteeRules), certificates=read_rule(folder, "certificates", CertificateRules)),
+        rules=Rules(
+            guarantee=read_rule(folder, "guarantee", GuaranteeRules), certificates=read_rule(folder, "certificates", CertificateRules)
+        ),
     )
 
 

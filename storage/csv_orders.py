@@ -45,7 +45,7 @@ def read(path: Path) -> pl.DataFrame:
 def line_no(text: str, place: int) -> int:
     """A line_no that is an integer."""
     try:
-        number = int(text) if text.isascii() else None
+        number = int(text) if text.isascii() and "_" not in text else None
     except ValueError:
         number = None
     if number is None or number not in INT_32:

@@ -74,7 +74,7 @@ def read_head(folder: Path) -> Drop | Oddity:
         return Oddity(folder.name, "pending", f"R1: drop '{folder.name}': no {HEAD} yet")
     try:
         head = json.loads(data)
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         return Oddity(folder.name, "pending", f"R1: drop '{folder.name}': {HEAD} is not JSON yet")
     if not isinstance(head, dict):
         return Oddity(folder.name, "unreadable", f"R2: drop '{folder.name}': {HEAD} is not an object")

@@ -13,12 +13,14 @@ from typing import Any
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake.exceptions import DeltaError
 from deltalake.schema import Schema as DeltaSchema
 from deltalake.transaction import AddAction, RemoveAction
 
 from storage import durable
 
 APPLICATION = "lefi"
+LOG = "_delta_log"
 ROW_GROUP_ROWS = 4096
 
 
@@ -73,6 +75,14 @@ def files(folder: Path) -> tuple[TableFile, ...]:
     )
 
 
+def missing(folder: Path) -> list[str]:
+    """Names of live files that do not lie there; the log's if it cannot be read."""
+    try:
+        return [Path(file.path).name for file in files(folder) if not Path(file.path).exists()]
+    except DeltaError:
+        return [LOG]
+
+
 def night_of(folder: Path) -> int:
     """The last night that wrote to a table; 0 when none did."""
     if not DeltaTable.is_deltatable(str(folder)):
@@ -97,13 +107,28 @@ def newest(frame: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     return frame.sort(*key, "night").unique(key, keep="last", maintain_order=True)
 
 
+def file_name(night: int, number: int) -> str:
+    """What a night's file is called in its table."""
+    return f"night-{night:06d}-{number:04d}.parquet"
+
+
+def lie_there(folder: Path, staged: Sequence[TableFile], night: int) -> bool:
+    """Whether `append` would find each file of a night, under staging or in its place."""
+    return all(Path(file.path).exists() or (folder / file_name(night, number)).exists() for number, file in enumerate(staged))
+
+
+def until(sources: Iterable[TableFile], night: int) -> tuple[TableFile, ...]:
+    """The files that a table had after a night."""
+    return tuple(file for file in sources if Path(file.path).name < file_name(night + 1, 0))
+
+
 def append(folder: Path, staged: Sequence[TableFile], schema: pl.Schema, night: int, *, replace: bool = False) -> None:
     """Move staged files in and commit them for a night; done already: nothing happens. replace: they are all that the table then has."""
     if night_of(folder) >= night:
         return
     actions: list[AddAction | RemoveAction] = []
     for number, file in enumerate(staged):
-        name = f"night-{night:06d}-{number:04d}.parquet"
+        name = file_name(night, number)
         target = folder / name
         durable.move(Path(file.path), target)
         bounds = {"minValues": {"bucket": file.first_bucket}, "maxValues": {"bucket": file.last_bucket}} if "bucket" in schema else {}

@@ -30,7 +30,7 @@ class LastDelivery:
 
 @dataclass(frozen=True)
 class Catalog:
-    """What is true in the workspace since the last settled night. night: how many there were."""
+    """What is true in the workspace since the last settled night. night: how many there were; tables: the last night of each that any wrote to."""
 
     buckets: int
     night: int = 0
@@ -38,6 +38,7 @@ class Catalog:
     business_date: date | None = None
     deliveries: Mapping[str, LastDelivery] = field(default_factory=dict)
     commands: int = 0
+    tables: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in store/catalog.json."""
@@ -54,6 +55,7 @@ class Catalog:
             business_date=date.fromisoformat(day) if day else None,
             deliveries={name: LastDelivery(**last) for name, last in value["deliveries"].items()},
             commands=value["commands"],
+            tables=value["tables"],
         )
 
 

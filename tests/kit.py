@@ -138,6 +138,11 @@ class World:
         """Write conf/closures.yaml."""
         self.write("conf/closures.yaml", yaml.safe_dump({"closures": list(closed), "off": list(off)}))
 
+    def units(self, others: Mapping[str, str]) -> None:
+        """Write conf/benefits.yaml: the catalogue, some benefits of it with another unit."""
+        changed = {benefit: {**entry, "unit": others.get(benefit, entry["unit"])} for benefit, entry in CATALOGUE.items()}
+        self.write("conf/benefits.yaml", yaml.safe_dump({"benefits": changed}))
+
     def write(self, name: str, data: str | bytes) -> Path:
         """Write a file of the workspace."""
         path = self.root / name
@@ -175,7 +180,9 @@ class World:
         usual = {"case_id": f"case of {benefit}", "version": 1, "withdrawn": False, "spans": []}
         self.say(fields.pop("drop", benefit), usual | row | dated(fields))
 
-    def decision(self, personnummer: str, benefit: str, fact_id: str, first: Day, last: Day | None, extent: int = 1000, **fields: Any) -> None:
+    def decision(
+        self, personnummer: str, benefit: str, fact_id: str, first: Day, last: Day | None, extent: int = 1000, **fields: Any
+    ) -> None:
         """A decision on a period, compensated throughout; spans: where it is not."""
         self.known(personnummer)
         spans = fields.pop("spans", [span(first, last or first, extent)])
@@ -200,7 +207,9 @@ class World:
         """Any order line. Nobody is registered by it."""
         self.say(f"orders/{partner}", {"action": action, "personnummer": personnummer, "benefit": benefit} | fields)
 
-    def subscribe(self, partner: str, personnummer: str, benefit: str, since: str = "2024-01-01", until: str | None = None, **fields: str) -> None:
+    def subscribe(
+        self, partner: str, personnummer: str, benefit: str, since: str = "2024-01-01", until: str | None = None, **fields: str
+    ) -> None:
         """An order to watch a person and benefit."""
         self.known(personnummer)
         self.order(partner, "SUBSCRIBE", personnummer, benefit, **{"purpose": "insurance", "from_date": since, "end_date": until} | fields)
@@ -285,9 +294,7 @@ class World:
         """A command that is running as a process of its own; it is killed when the test is done with it."""
         line = [sys.executable, "-m", "jobs.lefi", command, str(self.root), *arguments]
         environment = os.environ | {"LEFI_FAILPOINT": failpoint}
-        child = subprocess.Popen(
-            line, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
-        )
+        child = subprocess.Popen(line, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
         try:
             yield child
         finally:
@@ -314,9 +321,12 @@ class World:
             assert ran.code == code, f"lefi {command} ended with {ran.code}, not {code}:\n{ran.out}\n{ran.err}"
         runs = [path.read_text("utf-8", "replace") for path in (self.root / "runs").rglob("*.*") if path.is_file()]
         names = [str(path.relative_to(self.root)) for path in self.root.rglob("*")]
-        for where, texts in (("what it printed", [ran.out, ran.err]), ("runs/", runs), ("names of files", names)):
+        printed = [ran.err] if command == "explain" else [ran.out, ran.err]  # explain says on stdout whom it is about
+        for where, texts in (("what it printed", printed), ("runs/", runs), ("names of files", names)):
             text = "\n".join(texts)
-            leaked = [each for each in {*self.registered, *NUMBER.findall(text)} if (each in self.registered or is_valid(each)) and each in text]
+            leaked = [
+                each for each in {*self.registered, *NUMBER.findall(text)} if (each in self.registered or is_valid(each)) and each in text
+            ]
             assert not leaked, f"lefi {command}: a personnummer is in {where}"
         return ran
 

@@ -264,31 +264,35 @@ def assemble(happened: pl.DataFrame, groups: pl.DataFrame, contents: pl.DataFram
 def know(groups: pl.DataFrame, night: int) -> pl.DataFrame:
     """The subscriptions whose partner knows something new of the group as a whole, with that (R23, R37)."""
     begun = pl.col("frozen").is_not_null() & pl.col("deviation_number").is_null()
-    snapped = pl.col("snapshot").is_not_null()
+    told = groups.with_columns(pl.col("snapshot").is_not_null().alias("snapped"), begun.alias("begun"))
+    return learn(told.filter(pl.col("snapped") | pl.col("begun") | pl.col("heal_due")), night)
+
+
+def learn(groups: pl.DataFrame, night: int) -> pl.DataFrame:
+    """What a partner knows of its groups after a night: frames.SUBSCRIPTIONS.
+
+    groups: frames.SUBSCRIPTIONS before it, with `snapped` (a snapshot came), `begun` (a DEVIATION came), and the `personnummer` and `flag` told.
+    """
     number = pl.col("personnummer")
-    return (
-        groups.filter(snapped | begun | pl.col("heal_due"))
-        .with_columns(
-            pl.when(snapped)
-            .then(pl.concat_list(number))
-            .when(begun)
-            .then(pl.col("numbers").list.set_union(pl.concat_list(number)).list.sort())
-            .otherwise("numbers")
-            .alias("numbers"),
-            pl.when(snapped).then("flag").when(begun).then(pl.coalesce("protected", "flag")).otherwise("protected").alias("protected"),
-            pl.when(snapped)
-            .then(False)
-            .when(begun)
-            .then(pl.col("initial_due") & pl.col("delivered"))
-            .otherwise("initial_due")
-            .alias("initial_due"),
-            (pl.col("delivered") | snapped | begun).alias("delivered"),
-            pl.when(snapped).then(None).when(begun).then(number).otherwise("deviation_number").alias("deviation_number"),
-            pl.lit(False).alias("heal_due"),
-            pl.when(snapped).then(pl.lit(night, pl.Int32)).otherwise("snapshot_night").alias("snapshot_night"),
-        )
-        .select(list(SUBSCRIPTIONS))
-    )
+    return groups.with_columns(
+        pl.when("snapped")
+        .then(pl.concat_list(number))
+        .when("begun")
+        .then(pl.col("numbers").list.set_union(pl.concat_list(number)).list.sort())
+        .otherwise("numbers")
+        .alias("numbers"),
+        pl.when("snapped").then("flag").when("begun").then(pl.coalesce("protected", "flag")).otherwise("protected").alias("protected"),
+        pl.when("snapped")
+        .then(False)
+        .when("begun")
+        .then(pl.col("initial_due") & pl.col("delivered"))
+        .otherwise("initial_due")
+        .alias("initial_due"),
+        (pl.col("delivered") | pl.col("snapped") | pl.col("begun")).alias("delivered"),
+        pl.when("snapped").then(None).when("begun").then(number).otherwise("deviation_number").alias("deviation_number"),
+        pl.lit(False).alias("heal_due"),
+        pl.when("snapped").then(pl.lit(night, pl.Int32)).otherwise("snapshot_night").alias("snapshot_night"),
+    ).select(list(SUBSCRIPTIONS))
 
 
 def remember(records: pl.DataFrame, sequences: Mapping[str, int], night: int) -> pl.DataFrame:

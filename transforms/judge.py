@@ -48,8 +48,7 @@ def span_faults(records: pl.DataFrame, overlapping_allowed: Collection[str]) -> 
     """(arrival, misplaced, excessive) of the records that have a span with a fault: INVALID_SPAN, INVALID_EXTENT."""
     spans = records.filter(pl.col("spans").list.len() > 0).explode("spans").unnest("spans").sort("arrival", "first")
     again = pl.col("arrival") == pl.col("arrival").shift()
-    reached = pl.col("last").cum_max().over("arrival").shift() if spans.select(again.any()).item() else pl.lit(None, pl.Date())
-    overlaps = again & (pl.col("first") <= reached) & ~pl.col("drop_benefit").is_in(list(overlapping_allowed))
+    overlaps = again & (pl.col("first") <= pl.col("last").shift()) & ~pl.col("drop_benefit").is_in(list(overlapping_allowed))
     outside = (pl.col("last") < pl.col("first")) | (pl.col("first") < pl.col("period_from")) | (pl.col("last") > pl.col("period_to"))
     marked = spans.select(
         "arrival",
@@ -63,7 +62,8 @@ def judge(waiting: pl.DataFrame, held: pl.DataFrame, overlapping_allowed: Collec
     """Add `code` to waiting facts: null = new and sound, SAME = a repeat (R20), else the reason for rejection (R35).
 
     waiting: frames.FACTS and `drop_benefit`, of some buckets, every drop judged as if those before it were consumed.
-    held: frames.FACTS that the store has of the same persons; premature: which of the waiting facts R45 rejects. Result: sorted by bucket, person, benefit, fact_id, version and arrival.
+    held: frames.FACTS that the store has of the same persons; premature: which of the waiting facts R45 rejects.
+    Result: sorted by bucket, person, benefit, fact_id, version and arrival.
     """
     judged = with_fault(waiting, overlapping_allowed, premature).sort("bucket", "person", "benefit", "fact_id", "version", "arrival")
     sound = judged.lazy().filter(pl.col("code").is_null())

@@ -159,9 +159,15 @@ def test_a_drop_that_is_not_json_yet_is_pending_and_a_night_later_consumed(world
     assert world.told("BOLAGET", "fact_id") == ["D1"]
 
 
-STRAYS = {
-    "FK:SJP": ({"dataset": "pictures"}, "unreadable : R2: drop 'fk-sjp-2024-05-21': _drop.json: dataset 'pictures' is not one of facts, persons, orders"),
-    "FK:FSJP": ({"dataset": None}, "unreadable : R2: drop 'fk-fsjp-2024-05-21': _drop.json: dataset None is not one of facts, persons, orders"),
+STRAYS: dict[str, tuple[dict[str, str | None], str]] = {
+    "FK:SJP": (
+        {"dataset": "pictures"},
+        "unreadable : R2: drop 'fk-sjp-2024-05-21': _drop.json: dataset 'pictures' is not one of facts, persons, orders",
+    ),
+    "FK:FSJP": (
+        {"dataset": None},
+        "unreadable : R2: drop 'fk-fsjp-2024-05-21': _drop.json: dataset None is not one of facts, persons, orders",
+    ),
     "FK:RBE": ({"business_date": "21/5"}, "unreadable : R2: drop 'fk-rbe-2024-05-21': _drop.json: business_date '21/5' is not YYYY-MM-DD"),
     "FK:SBP": ({"benefit": None}, "unreadable : R2: drop 'fk-sbp-2024-05-21': _drop.json: benefit is missing"),
     "FK:GP": ({"benefit": "FK:XYZ"}, "unknown : section 3: benefit 'FK:XYZ' is not in conf/benefits.yaml"),
@@ -226,7 +232,7 @@ def ordering(world: World, orders: dict[str, bytes]) -> None:
 def test_orders_as_csv_are_taken_in_all_their_forms(world: World) -> None:
     ordering(world, {partner: text.encode() for partner, text in SOUND_CSV.items()})
     world.night("2024-05-21")
-    assert {partner: world.receipts(partner) for partner in SOUND_CSV} == dict.fromkeys(SOUND_CSV, ["ACCEPTED"])
+    assert {partner: world.receipts(partner) for partner in SOUND_CSV} == {partner: ["ACCEPTED"] for partner in SOUND_CSV}
 
 
 def test_broken_csv_is_named_and_its_orders_wait_for_repair(world: World) -> None:
@@ -238,7 +244,7 @@ def test_broken_csv_is_named_and_its_orders_wait_for_repair(world: World) -> Non
         assert world.receipts(partner) == []
         relist(world, folders[partner], f"{HEADER}\n{LINE}\n".encode(), name="orders.csv")
     world.night("2024-05-22")
-    assert {partner: world.receipts(partner) for partner in BROKEN_CSV} == dict.fromkeys(BROKEN_CSV, ["ACCEPTED"])
+    assert {partner: world.receipts(partner) for partner in BROKEN_CSV} == {partner: ["ACCEPTED"] for partner in BROKEN_CSV}
 
 
 def test_a_gap_waits_and_is_closed_by_the_missing_drop(world: World) -> None:

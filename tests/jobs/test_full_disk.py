@@ -147,7 +147,7 @@ def test_a_step_that_fails_is_told_by_its_note_and_a_note_without_room_by_the_di
         raise_noted(tmp_path)
     (tmp_path / failures.FAILURE_FILE).write_bytes(b"")
     raise_noted(tmp_path)
-    monkeypatch.setattr(failures.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 0}))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 0}))
     with pytest.raises(DiskError, match=f"{NO_SPACE}: {tmp_path}"):
         raise_noted(tmp_path)
 
@@ -164,5 +164,5 @@ def test_an_error_of_the_disk_is_noted_with_step_and_path(tmp_path: Path) -> Non
 
 def test_a_table_file_that_cannot_be_staged_is_named(tmp_path: Path) -> None:
     (tmp_path / "runs.parquet").mkdir()
-    with pytest.raises(DiskError, match="Is a directory: .*runs.parquet"):
+    with pytest.raises(DiskError, match=r"Is a directory: .*runs\.parquet"):
         assert isinstance(tables.stage(tmp_path / "runs.parquet", pl.DataFrame(schema=RUNS)), TableFile)

@@ -19,7 +19,7 @@ def key_of(fact: Fact) -> Key:
     return fact["person"], fact["benefit"], fact["fact_id"]
 
 
-def fault(fact: Fact, benefit: str, unit: str) -> str | None:  # noqa: PLR0911 - a return for each code
+def fault(fact: Fact, benefit: str, unit: str) -> str | None:
     """R35: the first code that a record has by itself, in a drop of a benefit of a unit."""
     first, last = fact["period_from"], fact["period_to"]
     if not is_valid(fact["personnummer"]):

@@ -17,7 +17,7 @@ from tests.transforms.kernel import Kernel, untexted
 
 GroupKey = tuple[str, str, str]
 SJP, SA = "FK:SJP", "FK:SA"
-BUCKETS = {ANNA: 0, BO: 1, CIA: 3, DAN: 1}
+BUCKETS = {ANNA: 0, BO: 1, CIA: 1, DAN: 3}
 OLD_ANNA = numbered("19900115222")
 
 
@@ -109,10 +109,10 @@ def test_a_fact_that_comes_changes_and_goes_is_new_corrected_and_annulled() -> N
     (corrected,) = nights.deliver()
     nights.facts.append(fact("DECISION", "05-02", "05-05", fact_id="A", version=3, withdrawn=True, case_id="D", reason="wrong"))
     (annulled,) = nights.deliver()
-    assert [(r["action"], r["trigger"], r["version"], r["reason"]) for r in (new, corrected, annulled)] == [
-        ("NEW", "CHANGE", 1, "came"),
-        ("CORRECTED", "CHANGE", 2, "moved"),
-        ("ANNULLED", "CHANGE", 3, "wrong"),
+    assert [(r["action"], r["trigger"], r["version"], r["case_id"], r["reason"]) for r in (new, corrected, annulled)] == [
+        ("NEW", "CHANGE", 1, "C", "came"),
+        ("CORRECTED", "CHANGE", 2, "C", "moved"),
+        ("ANNULLED", "CHANGE", 3, "D", "wrong"),
     ]
     assert (new["supersedes"], corrected["supersedes"], annulled["supersedes"]) == (
         None,
@@ -174,6 +174,14 @@ def test_a_retraction_that_leaves_an_earlier_version_is_a_correction_with_that_o
     nights.retracted[ANNA, SJP, "A"] = "sent by mistake"
     (row,) = nights.deliver()
     assert [row[name] for name in ("action", "version", "status", "reason")] == ["CORRECTED", 1, "1", "first"]
+
+
+def test_a_retraction_that_leaves_a_withdrawn_version_annuls_with_that_ones_reason_or_none() -> None:
+    nights = told(fact(fact_id="A", withdrawn=True), fact(fact_id="A", version=2, reason="its own"))
+    del nights.facts[1]
+    nights.retracted[ANNA, SJP, "A"] = "sent by mistake"
+    (row,) = nights.deliver()
+    assert [row[name] for name in ("action", "version", "reason")] == ["ANNULLED", 1, None]
 
 
 CONTENT: list[Row] = [
@@ -266,6 +274,7 @@ def test_a_difference_that_reconcile_found_is_healed_once() -> None:
     nights.facts += [fact(fact_id="A"), fact(fact_id="B")]
     assert nights.say(current=[]) == []
     assert nights.say() == [("NEW", "HEAL", "A"), ("NEW", "CHANGE", "B")]
+    nights.kernel.heals.add(("P", ANNA, SJP, "A"))  # what reconcile found stays on record
     nights.facts.append(fact(fact_id="A", version=2, status="2"))
     assert nights.say() == [("CORRECTED", "CHANGE", "A")]
 
@@ -370,6 +379,32 @@ def test_a_subscription_moved_back_during_a_freeze_is_delivered_initially_after_
     assert nights.say() == [("SNAPSHOT", "INITIAL", "A")]
 
 
+def test_a_subscription_moved_back_in_the_night_in_which_a_freeze_begins_is_delivered_initially_after_it() -> None:
+    nights = told(fact(fact_id="A"))
+    nights.rejected.append(rejected())
+    nights.subscribe("04-01")
+    assert nights.say() == [("DEVIATION", "CHANGE", None)]
+    nights.rejected.clear()
+    assert nights.say() == [("SNAPSHOT", "INITIAL", "A")]
+
+
+def test_numbers_that_only_a_deviation_told_are_named_when_the_freeze_ends() -> None:
+    nights = Nights([fact(fact_id="A")], [rejected()])
+    nights.subscribe()
+    assert [row["personnummer"] for row in nights.deliver()] == [ANNA]
+    nights.names[ANNA] = (OLD_ANNA, False)
+    nights.rejected.clear()
+    assert [(row["trigger"], row["personnummer"], row["former_personnummer"]) for row in nights.deliver()] == [("HEAL", OLD_ANNA, ANNA)]
+    nights.names[ANNA] = (DAN, False)
+    nights.rejected.append(rejected())
+    assert [row["personnummer"] for row in nights.deliver()] == [DAN]
+    nights.names[ANNA] = (ANNA, False)
+    nights.rejected.clear()
+    assert [(r["action"], r["personnummer"], r["former_personnummer"]) for r in nights.deliver()] == sorted(
+        [("SNAPSHOT", ANNA, min(DAN, OLD_ANNA)), ("EMPTY", max(DAN, OLD_ANNA), None)], key=lambda row: row[1]
+    )
+
+
 def test_a_freeze_that_nobody_was_told_of_leaves_no_trace() -> None:
     nights = told(fact(fact_id="A"))
     nights.rejected.append(rejected())
@@ -407,15 +442,17 @@ def test_records_come_by_bucket_then_number_benefit_period_and_fact_and_are_numb
     nights.names |= {CIA: (CIA, False), DAN: (DAN, False)}
     for person in (CIA, DAN, BO, ANNA):
         nights.subscribe(person=person)
-    rows = nights.deliver()
-    assert [(row["record_no"], row["personnummer"], row["fact_id"]) for row in rows] == [
-        (1, ANNA, "Z"),
-        (2, ANNA, "B"),
-        (3, ANNA, "Ä"),
-        (4, ANNA, "A"),
-        (1_000_000_001, DAN, None),
-        (1_000_000_002, BO, None),
-        (3_000_000_001, CIA, None),
+    nights.kernel.subscribe(("P", BO, SA), day("05-01"), 1)
+    rows = nights.deliver(current=[SJP, SA])
+    assert [(row["record_no"], row["personnummer"], row["benefit"], row["fact_id"]) for row in rows] == [
+        (1, ANNA, SJP, "Z"),
+        (2, ANNA, SJP, "B"),
+        (3, ANNA, SJP, "Ä"),
+        (4, ANNA, SJP, "A"),
+        (1_000_000_001, BO, SA, None),
+        (1_000_000_002, BO, SJP, None),
+        (1_000_000_003, CIA, SJP, None),
+        (3_000_000_001, DAN, SJP, None),
     ]
 
 

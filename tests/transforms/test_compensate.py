@@ -124,6 +124,12 @@ def test_equal_spans_on_one_date_make_layers_side_by_side() -> None:
     assert (shown(row), row["units"]) == ([("05-01", "05-05", 5), ("05-02", "05-04", 3)], 8)
 
 
+def test_equal_spans_that_share_one_date_make_a_layer_of_that_date() -> None:
+    spans = [span("05-01", "05-03", level="A"), span("05-03", "05-05", level="A"), span("05-06", "05-07", level="A")]
+    row = compensated(fact("DECISION", "05-01", "05-10", benefit="FK:TFP", spans=spans))["F"]
+    assert (shown(row), row["units"]) == ([("05-01", "05-07", 7), ("05-03", "05-03", 1)], 8)
+
+
 def test_windows_come_by_first_last_extent_falling_and_level_null_first() -> None:
     spans = [span("05-01", "05-02", 500, "B"), span("05-01", "05-02", 500, "Å"), span("05-01", "05-02", 500), span("05-01", "05-02", 750)]
     spans.append(span("05-01", "05-01", 250))
@@ -322,7 +328,7 @@ def any_fact(draw: st.DrawFn) -> Row:
     ) | {"period_from": None if open_from else START + timedelta(first), "period_to": None if open_to else START + timedelta(last)}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(facts=st.lists(any_fact(), max_size=18))
 def test_any_facts_are_compensated_as_day_by_day(facts: list[Row]) -> None:
     named = [row | {"fact_id": f"F{place:02}"} for place, row in enumerate(facts)]

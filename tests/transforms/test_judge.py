@@ -175,8 +175,12 @@ def test_the_same_version_with_the_same_content_is_a_repeat(change: Row, stored:
     assert (codes([again], [first]) if stored else codes([first, again]))[1] == SAME
 
 
-@pytest.mark.parametrize("change", [{"version": 2}, {"version": 0}, {"fact_id": "G"}, {"person": BO, "personnummer": BO}], ids=str)
-def test_another_version_fact_or_person_is_no_repeat(change: Row) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [{"version": 2}, {"version": 0}, {"fact_id": "G"}, {"benefit": TFP, "drop_benefit": TFP}, {"person": BO, "personnummer": BO}],
+    ids=str,
+)
+def test_another_version_fact_benefit_or_person_is_no_repeat(change: Row) -> None:
     assert codes([SOUND | {"outcome": "x"} | change], [SOUND])[0] is None
 
 
@@ -197,6 +201,13 @@ def test_a_faulty_repeat_has_its_fault_and_not_the_conflict() -> None:
     assert codes([SOUND | {"arrival": 1, "extent_permille": 0}], [SOUND]) == {1: "INVALID_EXTENT"}
 
 
+def test_a_premature_block_comes_after_the_other_faults_and_before_a_conflict() -> None:
+    rows = [SOUND | {"arrival": 1, "outcome": "b"}, SOUND | {"arrival": 2, "extent_permille": 0}, SOUND | {"arrival": 3, "fact_id": "G"}]
+    frame = pl.DataFrame([{"drop_benefit": SJP} | row for row in rows], WAITING, orient="row")
+    judged = judge(frame, facts_frame([SOUND]), WORKING_TIME, premature=pl.col("fact_id") == "F")
+    assert dict(judged.select("arrival", "code").iter_rows()) == {1: "PREMATURE_BLOCK", 2: "INVALID_EXTENT", 3: None}
+
+
 # Random drops against the oracle
 
 OFFSET = st.integers(-1, 8)
@@ -208,13 +219,13 @@ RECORD = st.fixed_dictionaries(
         "personnummer": st.sampled_from([ANNA, ANNA, ANNA, ANNA, BO, WRONG_DIGIT]),
         "drop_benefit": st.sampled_from([SJP, SJP, TFP]),
         "misplaced": st.sampled_from([False] * 7 + [True]),
-        "case_id": st.sampled_from(["C", "C", "C", "C", "D", ""]),
-        "fact_id": st.sampled_from(["F", "F", "G", ""]),
+        "case_id": st.sampled_from(["C"] * 6 + ["D", ""]),
+        "fact_id": st.sampled_from(["F", "F", "F", "G", "G", ""]),
         "version": st.integers(1, 2),
         "kind": st.sampled_from(["DECISION", "DECISION", "PAYMENT"]),
         "first": st.none() | st.just(0),
         "last": st.sampled_from([7, 7, 7, None, -1]),
-        "spans": st.lists(SPAN, max_size=3),
+        "spans": st.just([]) | st.just([(2, 1, 500, None, False)]) | st.lists(SPAN, max_size=3),
         "amount": st.sampled_from([None, Decimal("1.00")]),
         "outcome": st.sampled_from([None, None, ""]),
         "reason": st.sampled_from([None, "r"]),

@@ -1,0 +1,113 @@
+"""Make the state anew where it was lost: from the commit files, from table files that still lie there, from the outbox, and from drops."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.past_night import ORDER, PastNight, UnreachableError
+from pipelines.run import REPLACED
+from schemas.errors import RefusedError
+from schemas.frames import TABLES
+from storage import commands, durable, outbox, tables
+from storage.agreement import settled, table_folder, unfinished
+from storage.lock import only_writer
+from storage.tables import TableFile
+from storage.workspace import Catalog, Workspace
+
+Say = Callable[[str], None]
+
+
+def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
+    """Bring catalog and tables to the last settled run. Returns, by table, how many nights were found and how many were made anew.
+
+    RefusedError when something that is needed is not there; what was rebuilt until then stays, and the same command goes on from there.
+    """
+    documents = [json.loads((workspace.runs / run / "commit.json").read_text("utf-8")) for run in settled(workspace)]
+    if documents and not workspace.catalog_file.exists():
+        workspace.write_catalog(Catalog.from_json(documents[-1]["catalog"]))
+    with only_writer(workspace):
+        catalog = workspace.catalog()
+        last = Catalog.from_json(documents[-1]["catalog"]) if documents else Catalog(catalog.buckets)
+        require_history(workspace, documents, catalog, last)
+        for name in TABLES:
+            forget_torn(table_folder(workspace, name), say)
+        found: Counter[str] = Counter()
+        made: Counter[str] = Counter()
+        notes: list[str] = []
+        for document in documents:
+            rebuild_night(workspace, document, document["night"] == last.night, found, made, notes, say)
+        if catalog.run not in unfinished(workspace):
+            workspace.write_catalog(last)
+        return {
+            "night": last.night,
+            "business_date": str(last.business_date) if last.business_date else None,
+            "run": last.run,
+            "catalog": catalog != last,
+            "tables": {name: {"found": found[name], "rebuilt": made[name]} for name in ORDER if found[name] or made[name]},
+            "notes": notes,
+        }
+
+
+def require_history(workspace: Workspace, documents: list[Mapping[str, Any]], catalog: Catalog, last: Catalog) -> None:
+    """The commit files must reach from the first night to the newest delivery and command. RefusedError names what does not."""
+    nights = [document["night"] for document in documents]
+    absent = sorted(set(range(1, max([*nights, catalog.night if not unfinished(workspace) else 0], default=0) + 1)) - set(nights))
+    if absent:
+        raise RefusedError(f"runs/ has no settled run of night {absent[0]}: restore runs/ from a backup, then give this command again")
+    for folder in sorted(workspace.outbox.iterdir()) if workspace.outbox.exists() and not unfinished(workspace) else ():
+        known = last.deliveries[folder.name].sequence if folder.name in last.deliveries else 0
+        if (folder / outbox.folder_name(known + 1)).exists():
+            raise RefusedError(
+                f"outbox/{folder.name} has delivery {known + 1}, the runs know {known}: restore runs/ from a backup, then give this command again"
+            )
+    given = {command.number for command in commands.read(workspace)}
+    taken = max((row["commands"] for document in documents for row in document["rows"]["runs"]), default=0)
+    lost = sorted(set(range(1, taken + 1)) - given)
+    if lost:
+        raise RefusedError(
+            f"store/commands/{lost[0]:06d}.json is not there, and a night has taken it: restore store/commands from a backup, then give this command again"
+        )
+
+
+def forget_torn(folder: Path, say: Say) -> None:
+    """Drop the log of a table that names files that are gone: what is left of them is taken in again, night by night."""
+    gone = tables.missing(folder)
+    if gone:
+        say(f"{folder.name}: {gone[0]} is gone or damaged: its log is made anew")
+        durable.remove(folder / tables.LOG)
+
+
+def rebuild_night(
+    workspace: Workspace, document: Mapping[str, Any], newest: bool, found: Counter[str], made: Counter[str], notes: list[str], say: Say
+) -> None:
+    """Bring the tables that are behind a night to it: take in what lies there, make the rest anew."""
+    night = document["night"]
+    written = {*document["tables"], *REPLACED}
+    behind = [name for name in ORDER if name in written and tables.night_of(table_folder(workspace, name)) < night]
+    lost = []
+    for name in behind:
+        staged = [TableFile(**file | {"path": str(workspace.root / file["path"])}) for file in document["tables"].get(name, ())]
+        if tables.lie_there(table_folder(workspace, name), staged, night):
+            tables.append(table_folder(workspace, name), staged, TABLES[name], night, replace=name in REPLACED)
+            found[name] += 1
+        else:
+            lost.append(name)
+    if not lost:
+        return
+    say(f"night {night} ({document['business_date']}): {', '.join(lost)}")
+    past = PastNight(workspace, document, newest)
+    try:
+        for name in lost:
+            files = past.rows_of(name)
+            tables.append(table_folder(workspace, name), files, TABLES[name], night, replace=name in REPLACED)
+            made[name] += 1
+    except UnreachableError as error:
+        rest = ", ".join(lost[lost.index(name) :])
+        raise RefusedError(
+            f"night {night} ({document['business_date']}): {name} cannot be rebuilt: {error}; still of an older night: {rest}"
+        ) from error
+    finally:
+        notes += past.notes
+        durable.remove(past.plan.staging)

@@ -1,0 +1,66 @@
+"""Whether the parts of a workspace are of one night: after a restore of only some of them they are not, and nothing may be built on them."""
+
+from pathlib import Path
+
+from schemas.errors import RefusedError
+from schemas.frames import IN_STORE, TABLES
+from storage import outbox, tables
+from storage.workspace import Catalog, Workspace
+
+
+def table_folder(workspace: Workspace, name: str) -> Path:
+    """Where a table lies: the large ones in the bucket store, the others in the lake."""
+    return (workspace.store if name in IN_STORE else workspace.lake) / name
+
+
+def settled(workspace: Workspace) -> list[str]:
+    """Runs that are committed and settled, in order."""
+    return sorted(path.parent.name for path in workspace.runs.glob("*/report.json") if (path.parent / "commit.json").exists())
+
+
+def unfinished(workspace: Workspace) -> list[str]:
+    """Runs that are committed and not settled, in order."""
+    committed = sorted(workspace.runs.glob("*/commit.json"))
+    return [path.parent.name for path in committed if not (path.parent / "report.json").exists()]
+
+
+def require_agreement(workspace: Workspace, catalog: Catalog) -> None:
+    """Refuse a workspace whose catalog, runs, tables and outbox are not of one night. RefusedError names the first that is not, and what to do.
+
+    What a committed run has still to do is no disagreement.
+    """
+    under_way = unfinished(workspace)
+    disagreement = catalog_and_runs(workspace, catalog, under_way) or catalog_and_outbox(workspace, catalog, under_way)
+    for name in TABLES:
+        disagreement = disagreement or catalog_and_table(workspace, catalog, name, bool(under_way))
+    if disagreement:
+        raise RefusedError(f"{disagreement}: the lake was restored or replaced, or the store: give `lefi rebuild {workspace.root}`")
+
+
+def catalog_and_runs(workspace: Workspace, catalog: Catalog, under_way: list[str]) -> str | None:
+    """Where the catalog is not of the newest run."""
+    newest = max(settled(workspace), default="")
+    if catalog.run in (newest, *under_way):
+        return None
+    return f"store/catalog.json is of run {catalog.run or '(none)'}, the newest in runs/ is {newest or '(none)'}"
+
+
+def catalog_and_outbox(workspace: Workspace, catalog: Catalog, under_way: list[str]) -> str | None:
+    """Where the outbox has a delivery that the catalog does not know."""
+    for folder in sorted(workspace.outbox.iterdir()) if workspace.outbox.exists() and not under_way else ():
+        known = catalog.deliveries[folder.name].sequence if folder.name in catalog.deliveries else 0
+        if (folder / outbox.folder_name(known + 1)).exists():
+            return f"outbox/{folder.name} has delivery {known + 1}, store/catalog.json knows {known}"
+    return None
+
+
+def catalog_and_table(workspace: Workspace, catalog: Catalog, name: str, under_way: bool) -> str | None:
+    """Where a table is not of the night that the catalog says, or files of it are gone."""
+    folder = table_folder(workspace, name)
+    place, gone = folder.relative_to(workspace.root), tables.missing(folder)
+    if gone:
+        return f"{place}: {gone[0]} is not there, or damaged"
+    expected, night = catalog.tables.get(name, 0), tables.night_of(folder)
+    if night < expected or (night > expected and not under_way):
+        return f"{place} is of night {night}, store/catalog.json of night {expected}"
+    return None
