@@ -16,10 +16,10 @@ demo: .venv/installed               ## the main job: a population, three nights,
 	$(BIN)/python -m jobs.demo demo
 
 test: .venv/installed               ## the tests, at most 10 minutes
-	$(BIN)/pytest -q -n 2 -m "not slow"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-all: .venv/installed           ## what is longer, too
-	$(BIN)/pytest -q -n 2
+	$(BIN)/pytest -q -n 2 --dist loadfile
 
 check: .venv/installed              ## ruff, mypy strict, import direction
 	$(BIN)/ruff check .

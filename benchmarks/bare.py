@@ -55,7 +55,11 @@ def read_persons(inputs: Inputs) -> tuple[pl.DataFrame, dict[str, str]]:
             pl.last("protected"),
         )
     )
-    same = alone.sort("recorded_at", maintain_order=True).unique("personnummer", keep="last") if alone["personnummer"].is_duplicated().any() else alone
+    same = (
+        alone.sort("recorded_at", maintain_order=True).unique("personnummer", keep="last")
+        if alone["personnummer"].is_duplicated().any()
+        else alone
+    )
     return pl.concat([same.select(pl.col("personnummer").alias("person"), "personnummer", "protected"), folded]), keys
 
 
@@ -93,7 +97,9 @@ def subscribe(inputs: Inputs, persons: pl.DataFrame, keys: dict[str, str]) -> di
         .drop("personnummer")
         .join(persons, on="person")
     )
-    parts = accepted.select("benefit", "partner", "person", "personnummer", "protected", "from_date").partition_by("benefit", as_dict=True, include_key=False)
+    parts = accepted.select("benefit", "partner", "person", "personnummer", "protected", "from_date").partition_by(
+        "benefit", as_dict=True, include_key=False
+    )
     return {str(benefit): part for (benefit,), part in parts.items()}
 
 
@@ -150,7 +156,9 @@ def columns(benefit: str, unit: str, number: int) -> list[pl.Expr]:
         "windows": pl.col("windows").fill_null(pl.lit([], frame["windows"])),
         "unit": pl.lit(unit, frame["unit"]),
         "supersedes": pl.lit(None, frame["supersedes"]),
-        "deviation": pl.when(deviation.is_not_null()).then(pl.struct(code=deviation, text=deviation.replace_strict(DEVIATION_TEXTS, return_dtype=pl.String))),
+        "deviation": pl.when(deviation.is_not_null()).then(
+            pl.struct(code=deviation, text=deviation.replace_strict(DEVIATION_TEXTS, return_dtype=pl.String))
+        ),
     }
     return [given.get(name, pl.col(name)).alias(name) for name in frame]
 

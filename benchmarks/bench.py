@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -119,9 +119,7 @@ class Bench:
         }
         measured = modules[way]()
         made = records if way == "d" else outcome(out).records
-        return Run(
-            way, persons, made, measured.said["seconds"], measured.wall_seconds, measured.cpu_seconds, measured.peak_bytes
-        )
+        return Run(way, persons, made, measured.said["seconds"], measured.wall_seconds, measured.cpu_seconds, measured.peak_bytes)
 
     def go(self, ways: Sequence[str], rounds: int) -> None:
         """All ways by turns; the slow ones, (b) and (e), in the first round only."""
@@ -167,7 +165,9 @@ class Bench:
             other = self.typical(way)
             if other is not None:
                 faster = (night.records / night.seconds) / (other.records / other.seconds)
-                found.append(Ratio(f"compare-and-deliver against {TITLES[way]}", aim, above, faster if above else night.seconds / other.seconds))
+                found.append(
+                    Ratio(f"compare-and-deliver against {TITLES[way]}", aim, above, faster if above else night.seconds / other.seconds)
+                )
             if other is not None and way == "c":
                 found.append(Ratio("whole night against bare Polars", 2.5, False, whole / other.seconds))
         peak = max(run.peak_bytes for run in self.runs if run.way == "a")
@@ -180,9 +180,7 @@ def spark_avro(folder: Path) -> Path:
     jar = folder / "jars" / f"{artifact}-{version}.jar"
     if not jar.exists():
         goal = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
-        subprocess.run(
-            ["mvn", "-q", "-B", goal, f"-Dartifact={group}:{artifact}:{version}", f"-DoutputDirectory={jar.parent}"], check=True
-        )
+        subprocess.run(["mvn", "-q", "-B", goal, f"-Dartifact={group}:{artifact}:{version}", f"-DoutputDirectory={jar.parent}"], check=True)
     return jar
 
 
@@ -214,7 +212,9 @@ def table(runs: Sequence[Run], ratios: Sequence[tuple[int, Ratio]]) -> str:
     lines += ["", "| persons | what | aim | found | |", "|--:|---|--:|--:|---|"]
     for persons, ratio in ratios:
         sign = "≥" if ratio.above else "≤"
-        lines.append(f"| {persons:,} | {ratio.what} | {sign} {ratio.aim:g} {ratio.unit} | {ratio.found:.2f} {ratio.unit} | {'' if ratio.met else 'missed'} |")
+        lines.append(
+            f"| {persons:,} | {ratio.what} | {sign} {ratio.aim:g} {ratio.unit} | {ratio.found:.2f} {ratio.unit} | {'' if ratio.met else 'missed'} |"
+        )
     return "\n".join(lines)
 
 
@@ -223,7 +223,12 @@ def save(runs: Sequence[Run], ratios: Sequence[tuple[int, Ratio]], command: str)
     RESULTS.mkdir(exist_ok=True)
     now = datetime.now(UTC)
     path = RESULTS / f"{now:%Y-%m-%d}.json"
-    machine = {"cores": os.cpu_count(), "load_1_minute": os.getloadavg()[0], "system": platform.system(), "python": platform.python_version()}
+    machine = {
+        "cores": os.cpu_count(),
+        "load_1_minute": os.getloadavg()[0],
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
     document = {
         "at": now.isoformat(timespec="seconds"),
         "command": command,
@@ -260,7 +265,10 @@ def main(arguments: Sequence[str]) -> int:
     folder = Path(temporary.name) if temporary else chosen.dir.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     needed, free = max(chosen.sizes) * BYTES_PER_PERSON, shutil.disk_usage(folder).free
-    print(f"needs about {needed / GIB:.1f} GiB below {'a temporary folder' if temporary else chosen.dir}, {free / GIB:.0f} GiB are free", flush=True)
+    print(
+        f"needs about {needed / GIB:.1f} GiB below {'a temporary folder' if temporary else chosen.dir}, {free / GIB:.0f} GiB are free",
+        flush=True,
+    )
     began = perf_counter()
     runs: list[Run] = []
     ratios: list[tuple[int, Ratio]] = []

@@ -1,6 +1,6 @@
 """(d) The floor: decode every input, encode as many records as the night delivers. No logic, two threads, whole frames.
 
-    python -m benchmarks.floor WORKSPACE OUT RECORDS
+python -m benchmarks.floor WORKSPACE OUT RECORDS
 """
 
 import json

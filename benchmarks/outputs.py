@@ -55,5 +55,7 @@ def differences(one: Path, other: Path) -> str:
         alone = here.join(there, on=["digest", "copy"], how="anti")
         counted = alone.group_by("partner", "benefit", "action").len().sort("len", descending=True)
         with pl.Config(tbl_cols=20, fmt_str_lengths=60, tbl_width_chars=240, fmt_table_cell_list_len=6):
-            said.append(f"only in the {name}: {alone.height}\n{counted.head(SHOWN)}\n{alone.select(SHOWN_COLUMNS).sort('fact_id').head(SHOWN)}")
+            said.append(
+                f"only in the {name}: {alone.height}\n{counted.head(SHOWN)}\n{alone.select(SHOWN_COLUMNS).sort('fact_id').head(SHOWN)}"
+            )
     return "\n".join(said)

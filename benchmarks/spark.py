@@ -1,6 +1,6 @@
 """(e) Native PySpark DataFrames, local[2]: no Python functions, windows by Spark's own array expressions.
 
-    python -m benchmarks.spark WORKSPACE OUT JARS
+python -m benchmarks.spark WORKSPACE OUT JARS
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
-from pyspark.sql import functions as F
+from pyspark.sql import functions as F  # noqa: N812 - the name that everybody knows it by
 
 from benchmarks.inputs import Inputs, Source, fold_links, read_inputs
 from benchmarks.texts import DEVIATION_TEXTS
@@ -50,9 +50,9 @@ def name_persons(persons: DataFrame) -> DataFrame:
     """(person, personnummer, protected) as the newest register records have them."""
     renamed = F.when(F.col("former_personnummer").isNotNull(), F.col("recorded_at"))
     return persons.groupBy("person").agg(
-        F.coalesce(
-            F.max_by(F.when(renamed.isNotNull(), F.col("personnummer")), renamed), F.max_by("personnummer", "recorded_at")
-        ).alias("personnummer"),
+        F.coalesce(F.max_by(F.when(renamed.isNotNull(), F.col("personnummer")), renamed), F.max_by("personnummer", "recorded_at")).alias(
+            "personnummer"
+        ),
         F.max_by("protected", "recorded_at").alias("protected"),
     )
 
@@ -99,9 +99,7 @@ def compensate(held: DataFrame, units: dict[str, str]) -> DataFrame:
     unit_of = F.create_map(*(F.lit(each) for pair in units.items() for each in pair))
     facts = held.where(~F.col("withdrawn")).withColumn("unit", unit_of[F.col("benefit")])
     ranked = F.struct("recorded_at", "version", "fact_id", "period_from", "period_to", "spans")
-    cases = (
-        facts.where("kind = 'DECISION'").groupBy(*GROUP, "case_id").agg(F.sort_array(F.collect_list(ranked)).alias("decisions"))
-    )
+    cases = facts.where("kind = 'DECISION'").groupBy(*GROUP, "case_id").agg(F.sort_array(F.collect_list(ranked)).alias("decisions"))
     paid = held.where("kind = 'PAYMENT'").select(*GROUP, F.col("fact_id").alias("refers_to"), F.lit(True).alias("refers"))
     known = facts.join(cases, [*GROUP, "case_id"], "left").join(paid, [*GROUP, "refers_to"], "left")
     none = F.array().cast(f"array<{PIECE}>")
@@ -147,14 +145,24 @@ def pieces() -> Column:
         )
     )
     borders = F.array_sort(F.array_distinct(F.concat(F.array(first, F.date_add(last, 1)), F.filter(inside, lambda day: day.isNotNull()))))
-    stretches = F.transform(F.slice(borders, 1, F.size(borders) - 1), lambda day, i: F.struct(day.alias("first"), F.date_sub(F.get(borders, i + 1), 1).alias("last")))
+    stretches = F.transform(
+        F.slice(borders, 1, F.size(borders) - 1),
+        lambda day, i: F.struct(day.alias("first"), F.date_sub(F.get(borders, i + 1), 1).alias("last")),
+    )
 
     def ruled(stretch: Column) -> Column:
         deciding = F.filter("rivals", lambda d: touches(d, stretch["first"], stretch["last"]))
         spans = F.get(deciding, F.size(deciding) - 1)["spans"]
         return F.coalesce(cut(spans, stretch["first"], stretch["last"]), F.array().cast(f"array<{PIECE}>"))
 
-    bounded = F.coalesce(cut(F.col("rivals")[0]["spans"], F.greatest(first, F.col("rivals")[0]["period_from"]), F.least(last, F.col("rivals")[0]["period_to"])), F.array())
+    bounded = F.coalesce(
+        cut(
+            F.col("rivals")[0]["spans"],
+            F.greatest(first, F.col("rivals")[0]["period_from"]),
+            F.least(last, F.col("rivals")[0]["period_to"]),
+        ),
+        F.array(),
+    )
     of_payment = F.when(F.size("rivals") == 1, bounded).otherwise(F.flatten(F.transform(stretches, ruled)))
     unspanned = (F.col("unit") == "MONTH") & ~F.exists("decisions", lambda d: F.size(d["spans"]) > 0)
     whole = F.array(piece(first, last, F.coalesce("extent_permille", F.lit(1000)), F.lit(None).cast("string")))
@@ -174,7 +182,9 @@ def join_neighbours(found: Column) -> Column:
                 found,
                 lambda p: F.array(
                     F.struct(p["minus_extent"].alias("e"), p["level"].alias("l"), p["first"].alias("day"), F.lit(1).alias("step")),
-                    F.struct(p["minus_extent"].alias("e"), p["level"].alias("l"), F.date_add(p["last"], 1).alias("day"), F.lit(-1).alias("step")),
+                    F.struct(
+                        p["minus_extent"].alias("e"), p["level"].alias("l"), F.date_add(p["last"], 1).alias("day"), F.lit(-1).alias("step")
+                    ),
                 ),
             )
         )
@@ -184,7 +194,9 @@ def join_neighbours(found: Column) -> Column:
     def step(fold: Column, edge: Column) -> Column:
         opened, done = fold["open"], fold["done"]
         begun, last = F.get(opened, F.size(opened) - 1), F.get(done, F.size(done) - 1)
-        ended = F.struct(begun.alias("first"), F.date_sub(edge["day"], 1).alias("last"), edge["e"].alias("minus_extent"), edge["l"].alias("level")).cast(PIECE)
+        ended = F.struct(
+            begun.alias("first"), F.date_sub(edge["day"], 1).alias("last"), edge["e"].alias("minus_extent"), edge["l"].alias("level")
+        ).cast(PIECE)
         goes_on = (
             (F.size(done) > 0)
             & (last["minus_extent"] == edge["e"])
@@ -235,7 +247,11 @@ def count(windows: Column) -> Column:
             ),
         ).cast(f"array<{WINDOW}>")
 
-    return F.when(F.col("unit") == "MONTH", counted(months)).when(F.col("unit") == "FIVE_DAY_WEEK", counted(week_days)).otherwise(counted(days))
+    return (
+        F.when(F.col("unit") == "MONTH", counted(months))
+        .when(F.col("unit") == "FIVE_DAY_WEEK", counted(week_days))
+        .otherwise(counted(days))
+    )
 
 
 def daily() -> Column:
@@ -275,7 +291,9 @@ def assemble(groups: DataFrame, contents: DataFrame, units: dict[str, str]) -> D
         "windows": F.coalesce("windows", F.array().cast(f"array<{WINDOW}>")),
         "unit": unit_of[F.col("benefit")],
         "supersedes": F.lit(None).cast("struct<sequence:bigint,record_no:bigint>"),
-        "deviation": F.when(F.col("deviation").isNotNull(), F.struct(F.col("deviation").alias("code"), texts[F.col("deviation")].alias("text"))),
+        "deviation": F.when(
+            F.col("deviation").isNotNull(), F.struct(F.col("deviation").alias("code"), texts[F.col("deviation")].alias("text"))
+        ),
     }
     return records.select("partner", *(given.get(name, F.col(name)).alias(name) for name in DELIVERY_RECORD.fields))
 

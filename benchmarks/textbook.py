@@ -1,6 +1,6 @@
 """(b) The textbook Beam pipeline: ReadFromAvro, CoGroupByKey, a DoFn in plain Python per person, WriteToAvro.
 
-    python -m benchmarks.textbook WORKSPACE OUT
+python -m benchmarks.textbook WORKSPACE OUT
 """
 
 import csv
@@ -9,6 +9,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -59,7 +60,7 @@ class Deliver(beam.DoFn):
 
     def process(self, element: tuple[str, Mapping[str, Iterable[Row]]]) -> Iterator[Any]:
         """One person's rows of the three inputs."""
-        key, rows = element
+        _, rows = element
         register = sorted(rows["persons"], key=lambda row: row["recorded_at"])
         subscriptions = self.subscriptions(rows["orders"]) if register else {}
         if not subscriptions:
@@ -142,7 +143,7 @@ def pieces_of(fact: Row, decisions: Sequence[Row], unit: str) -> list[Piece]:
         borders |= {decision["period_from"] or first, (decision["period_to"] or last) + DAY}
     stretches = sorted(border for border in borders if first <= border <= last + DAY)
     pieces: list[Piece] = []
-    for start, stop in zip(stretches, stretches[1:], strict=False):
+    for start, stop in pairwise(stretches):
         deciding = [decision for decision in rivals if touches(decision, start, stop - DAY)]
         if deciding:
             spans = [piece_of(span) for span in deciding[-1]["spans"] if not span["waiting"]]

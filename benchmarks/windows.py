@@ -21,7 +21,9 @@ def compensate(facts: pl.DataFrame, unit: str) -> pl.DataFrame:
     shown = facts.filter(~pl.col("withdrawn")) if facts["withdrawn"].any() else facts
     shown = shown.with_row_index("row")
     decisions = shown.filter(pl.col("kind") == "DECISION")
-    payments = shown.filter(pl.col("kind") == "PAYMENT").select("row", "person", "case_id", *ends("period_from", "period_to"), "extent_permille")
+    payments = shown.filter(pl.col("kind") == "PAYMENT").select(
+        "row", "person", "case_id", *ends("period_from", "period_to"), "extent_permille"
+    )
     spans = spans_of(decisions)
     overlaps = overlap(payments, decisions)
     if unit == "EVENT":
@@ -124,7 +126,9 @@ def join_neighbours(pieces: pl.DataFrame) -> pl.DataFrame:
         starts = np.flatnonzero(~goes_on.to_numpy())
         lasts = pieces["last"].gather(np.append(starts[1:], pieces.height) - 1)
         pieces = pieces[starts].with_columns(lasts)
-    return pieces.select(PIECES).sort("row", "first", "last", "extent", "level", descending=[False, False, False, True, False], nulls_last=False)
+    return pieces.select(PIECES).sort(
+        "row", "first", "last", "extent", "level", descending=[False, False, False, True, False], nulls_last=False
+    )
 
 
 def count(windows: pl.DataFrame, unit: str) -> pl.DataFrame:

@@ -30,7 +30,7 @@ def show(answer: Row) -> None:
     if not answer["groups"]:
         root.add(line("no order, fact or rejected record of any benefit has come; --benefit says why one is not subscribed to"))
     for group in answer["groups"]:
-        add_group(root, group)
+        add_group(root, group, in_full=bool(group["history"]) or len(answer["groups"]) == 1)
     console().print(root)
 
 
@@ -53,8 +53,8 @@ def add_person(root: Tree, who: Row) -> None:
             person.add(line(f"also {former}"))
 
 
-def add_group(root: Tree, group: Row) -> None:
-    """One benefit."""
+def add_group(root: Tree, group: Row, in_full: bool) -> None:
+    """One benefit. in_full: with its facts."""
     branch = root.add(Text(group["benefit"], "bold"))
     term = group["subscription"]
     subscription = branch.add(line(f"subscription {terms(term)}" if term else "no subscription"))
@@ -69,6 +69,9 @@ def add_group(root: Tree, group: Row) -> None:
         branch.add(line(f"rejected {each['id']}: {each['code']}, {about}, drop {each['drop']}: {each['state']}", each["state"]))
     for each in group["records"]:
         branch.add(line(f"told {record(each)}"))
+    if not in_full:
+        branch.add(line(f"{len(group['facts'])} facts received; --benefit shows them"))
+        return
     for each in group["facts"]:
         add_fact(branch, each)
 

@@ -110,8 +110,8 @@ def release(workspace: Workspace, quarantine_id: str, reason: str) -> Mapping[st
     """Say that a rejected record freezes nobody any more (R36). RefusedError when there is none with that id."""
     with deciding(workspace) as catalog:
         arrival = arrival_of_id(quarantine_id)
-        found = table(workspace, "quarantine", QUARANTINE, catalog.buckets).filter(pl.col("arrival") == arrival)
-        if arrival is None or found.is_empty():
+        found = table(workspace, "quarantine", QUARANTINE, catalog.buckets).filter(pl.col("arrival") == pl.lit(arrival, pl.Int64()))
+        if found.is_empty():
             raise RefusedError(f"quarantine has no record '{quarantine_id}'")
         commands.give(workspace, "release", {"arrival": arrival, "reason": reason})
         return {"id": quarantine_id, "benefit": found["drop_benefit"][0], "code": found["code"][0], "drop": found["drop"][0]}

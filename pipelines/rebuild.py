@@ -75,7 +75,7 @@ def forget_torn(folder: Path, say: Say) -> None:
     """Drop the log of a table that names files that are gone: what is left of them is taken in again, night by night."""
     gone = tables.missing(folder)
     if gone:
-        say(f"{folder.name}: {gone[0]} is gone or damaged: its log is made anew")
+        say(f"{folder.name}: {len(gone)} of its files are gone or damaged: its log is made anew")
         durable.remove(folder / tables.LOG)
 
 
@@ -97,7 +97,7 @@ def rebuild_night(
     if not lost:
         return
     say(f"night {night} ({document['business_date']}): {', '.join(lost)}")
-    past = PastNight(workspace, document, newest)
+    past = PastNight(workspace, document, newest, notes)
     try:
         for name in lost:
             files = past.rows_of(name)
@@ -109,5 +109,4 @@ def rebuild_night(
             f"night {night} ({document['business_date']}): {name} cannot be rebuilt: {error}; still of an older night: {rest}"
         ) from error
     finally:
-        notes += past.notes
         durable.remove(past.plan.staging)

@@ -59,7 +59,7 @@ def catalog_and_table(workspace: Workspace, catalog: Catalog, name: str, under_w
     folder = table_folder(workspace, name)
     place, gone = folder.relative_to(workspace.root), tables.missing(folder)
     if gone:
-        return f"{place}: {gone[0]} is not there, or damaged"
+        return f"{place}: {len(gone)} of its files are not there, or damaged"
     expected, night = catalog.tables.get(name, 0), tables.night_of(folder)
     if night < expected or (night > expected and not under_way):
         return f"{place} is of night {night}, store/catalog.json of night {expected}"

@@ -335,6 +335,14 @@ def test_the_tree_for_people_tells_the_same_story(told: World) -> None:
         assert said in text
 
 
+def test_facts_of_a_benefit_never_ordered_are_shown_to_whoever_asks_for_it(told: World) -> None:
+    told.decision(ANNA, "FK:FP", "F", "2024-05-01", "2024-05-10")
+    told.night(NEXT)
+    assert "1 facts received; --benefit shows them" in shown(told)
+    asked = told.lefi("explain", "--partner", "BOLAGET", "--person", ANNA, "--benefit", "FK:FP").out
+    assert "F not subscribed: never ordered" in asked
+
+
 def test_explain_changes_nothing(told: World) -> None:
     before = {path: path.read_bytes() for path in told.root.rglob("*") if path.is_file()}
     shown(told)

@@ -7,6 +7,7 @@ import polars as pl
 
 from schemas.frames import QUARANTINE, SUBSCRIPTIONS, TOLD, UNIT
 from tests.transforms.facts import UNITS, Row, facts_frame
+from transforms.carry_told import carry_told
 from transforms.compare import Compared, compare
 from transforms.compensate import compensate
 from transforms.digest import with_digest
@@ -45,12 +46,15 @@ class Kernel:
         self.subscriptions[key]["heal_due"] = True
         self.heals.add((*key, fact_id))
 
-    def merge(self, ceases: str, stays: str) -> None:
+    def merge(self, ceases: str, stays: str, night: int) -> None:
         """R12: rows of the key that ceased stand under the other's."""
-        moved = [row | ({"person": stays} if row["person"] == ceases else {}) for row in self.subscriptions.values()]
-        rows = [row | {"bucket": self.bucket_of[row["person"]]} for row in moved]
+        moving = [row for row in self.subscriptions.values() if row["person"] == ceases]
+        told = self.told.filter(pl.col("person") == ceases)
+        carried = carry_told(told, pl.DataFrame(moving, SUBSCRIPTIONS, orient="row"), night)
+        self.told = pl.concat([self.told, carried.with_columns(pl.lit(stays).alias("person"))])
+        moved = [row | {"person": stays, "bucket": self.bucket_of[stays], "snapshot_night": night} for row in moving]
+        rows = [row for row in self.subscriptions.values() if row["person"] != ceases] + moved
         self.keep(merge_subscriptions(pl.DataFrame(rows, SUBSCRIPTIONS, orient="row"), {ceases: stays}))
-        self.told = self.told.with_columns(pl.col("person").replace({ceases: stays}))
         self.heals = {(partner, stays if person == ceases else person, benefit, of) for partner, person, benefit, of in self.heals}
 
     def keep(self, subscriptions: pl.DataFrame) -> None:

@@ -327,11 +327,26 @@ def test_an_empty_group_with_another_number_says_so_too() -> None:
     assert [row[name] for name in ("action", "trigger", "former_personnummer", "unit")] == ["EMPTY", "CHANGE", ANNA, "CALENDAR_DAY"]
 
 
+@pytest.mark.parametrize(("ceases", "stays"), [(ANNA, BO), (BO, ANNA)])
+def test_what_was_told_to_a_subscription_that_has_ended_is_told_to_nobody_after_a_merge(ceases: str, stays: str) -> None:
+    nights = told(fact(fact_id="A"))
+    nights.subscribe(person=BO)
+    nights.facts.append(fact(fact_id="B", person=BO))
+    nights.deliver()
+    del nights.kernel.subscriptions["P", ANNA, SJP]
+    nights.kernel.merge(ceases, stays, nights.night + 1)
+    nights.facts = [row | {"person": stays} for row in nights.facts]
+    nights.names = {stays: (BO, False)}
+    assert nights.say() == [("NEW", "CHANGE", "A")]
+    nights.facts.append(fact(fact_id="B", person=stays, version=2, status="2"))
+    assert nights.say() == [("CORRECTED", "CHANGE", "B")]
+
+
 def test_after_a_merge_the_lowest_other_number_is_named_and_the_others_are_emptied() -> None:
     nights = told(fact(fact_id="A"))
     nights.kernel.subscribe(("P", BO, SJP), day("04-01"), nights.night)
     nights.deliver()
-    nights.kernel.merge(BO, ANNA)
+    nights.kernel.merge(BO, ANNA, nights.night + 1)
     nights.names = {ANNA: (DAN, False)}
     rows = nights.deliver()
     assert [(r["action"], r["trigger"], r["personnummer"], r["former_personnummer"], r["fact_id"]) for r in rows] == [
@@ -569,7 +584,7 @@ class Story:
                     self.root = {person: stays if key == ceases else key for person, key in self.root.items()}
                     oracle.merge(world, ceases, stays)
                     world.retracted = {(stays if k[0] == ceases else k[0], *k[1:]): reason for k, reason in world.retracted.items()}
-                    kernel.merge(ceases, stays)
+                    kernel.merge(ceases, stays, self.night + 1)
             case "subscribe", (group, from_date):
                 oracle.subscribe(world, self.key(group), from_date)
                 kernel.subscribe(self.key(group), from_date, self.night + 1)

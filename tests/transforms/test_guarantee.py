@@ -121,9 +121,9 @@ def test_every_extent_and_every_number_of_years_is_exact() -> None:
 
 
 dates_of_rules = st.dates(date(2017, 7, 1), date(2026, 12, 31))
-month_borders = st.builds(
-    date, st.integers(1950, 2010), st.integers(1, 12), st.sampled_from([1, 2, 15, 27, 28])
-) | st.just(date(2000, 2, 29))
+month_borders = st.builds(date, st.integers(1950, 2010), st.integers(1, 12), st.sampled_from([1, 2, 15, 27, 28])) | st.just(
+    date(2000, 2, 29)
+)
 
 
 @given(st.data())

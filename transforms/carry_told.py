@@ -1,0 +1,19 @@
+"""What was told to a person whose key ceased counts as told to the one that stays, and no more than that (R12, R15)."""
+
+import polars as pl
+
+from schemas.frames import TOLD
+
+GROUP = ("partner", "person", "benefit")
+
+
+def carry_told(told: pl.DataFrame, active: pl.DataFrame, night: int) -> pl.DataFrame:
+    """The part of a ledger that counts, as of a night: the newest row of each fact of the active subscriptions, since their last snapshot.
+
+    told: frames.TOLD of the keys that ceased; active: frames.SUBSCRIPTIONS of the same keys, without those that have ended. What was told to a
+    subscription that has ended is forgotten, and must not be found under the key that stays: the subscriptions that move get `night` as their
+    snapshot_night, so that older rows under that key do not count for them either. Result: frames.TOLD, under the old keys.
+    """
+    counting = told.join(active.select(*GROUP, "snapshot_night"), on=GROUP).filter(pl.col("night") >= pl.col("snapshot_night"))
+    newest = counting.sort(*GROUP, "fact_id", "night").unique([*GROUP, "fact_id"], keep="last", maintain_order=True)
+    return newest.with_columns(pl.lit(night, pl.Int32()).alias("night")).select(list(TOLD))
