@@ -65,13 +65,12 @@ def refresh(
             groups = groups.join(born, on="person", how="semi")
         if groups.is_empty():
             raise RefusedError(f"nothing to refresh: {partner} has no active subscription that matches")
-        number = 1 + max((command.number for command in commands.read(workspace)), default=0)
-        order_id = f"refresh-{number:06d}"
         members = groups.select("bucket", "partner", "person", "benefit").with_columns(
             refresh=pl.lit(0, pl.Int64()), waits=pl.lit(True), night=pl.lit(catalog.night, pl.Int32())
         )
-        commands.give(workspace, "refresh", {"partner": partner, "order_id": order_id}, members.select(list(MEMBERS)).sort("bucket"))
-        return {"order_id": order_id, "persons": groups["person"].n_unique(), "groups": groups.height}
+        rows = members.select(list(MEMBERS)).sort("bucket", "person", "benefit")
+        given = commands.give(workspace, "refresh", {"partner": partner}, rows, {"order_id": "refresh-{:06d}"})
+        return {"order_id": given.arguments["order_id"], "persons": groups["person"].n_unique(), "groups": groups.height}
 
 
 def key_of(workspace: Workspace, number: str) -> str:

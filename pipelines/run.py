@@ -119,6 +119,7 @@ def commit(workspace: Workspace, catalog: Catalog, staged: Mapping[str, Any]) ->
         run=staged["run"],
         business_date=date.fromisoformat(staged["business_date"]),
         deliveries=deliveries,
+        commands=staged["rows"]["runs"][0]["commands"],
         tables=dict(catalog.tables) | dict.fromkeys({*staged["tables"], *REPLACED}, staged["night"]),
     )
     document = dict(staged) | {"catalog": after.to_json()}

@@ -45,8 +45,8 @@ class Intake:
     """What came in for a bite.
 
     files: staged, by table; counted: (ordinal, outcome) -> facts; totals: of the new ones; subscriptions: all that are active, with
-    what their partners knew last night; receipts: of the bite's own lines; queue: QUEUE of the refreshes that wait; asked: (line, drop ordinal, line_no, partner, order_id) of the
-    refresh lines that match here.
+    what their partners knew last night; receipts: of the bite's own lines; queue: QUEUE of the refreshes that wait; asked: (line, drop
+    ordinal, line_no, partner, order_id) of the refresh lines that match here.
     """
 
     bite: Bite

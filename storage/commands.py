@@ -1,6 +1,7 @@
 """What operators told the service to do: numbered files in store/commands, read by the nights that follow, and kept (they are the audit trail)."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,16 +41,34 @@ def parse(workspace: Workspace, path: Path) -> Command:
     return Command(value["number"], value["name"], value["arguments"], rows)
 
 
-def give(workspace: Workspace, name: str, arguments: dict[str, Any], rows: pl.DataFrame | None = None) -> Command:
-    """Write the next command durably. The caller holds the workspace's lock."""
-    number = 1 + max((command.number for command in read(workspace)), default=0)
+def give(
+    workspace: Workspace, name: str, arguments: dict[str, Any], rows: pl.DataFrame | None = None, numbered: Mapping[str, str] | None = None
+) -> Command:
+    """Write the next command durably. The caller holds the workspace's lock.
+
+    numbered: further arguments, into which the command's number is put. The last command once more, before a night has taken it, is that
+    command: whoever was killed while giving it can give it again.
+    """
+    given = read(workspace)
+    if given and given[-1].number > workspace.catalog().commands and says(given[-1], name, arguments, rows, numbered or {}):
+        return given[-1]
+    number = 1 + max((command.number for command in given), default=0)
     staged = None
     if rows is not None:
         staged = tables.stage(folder(workspace) / f"{number:06d}.parquet", rows)
         durable.sync_folder(folder(workspace))
     path = folder(workspace) / f"{number:06d}.json"
     relative = staged and staged.to_json() | {"path": str(Path(staged.path).relative_to(workspace.root))}
-    value = {"number": number, "name": name, "arguments": arguments, "rows": relative}
+    whole = arguments | {key: text.format(number) for key, text in (numbered or {}).items()}
+    value = {"number": number, "name": name, "arguments": whole, "rows": relative}
     if not durable.put_if_absent(path, durable.to_json(value)):
         raise RefusedError(f"{path.name} is there already: another command was given at the same time")
-    return Command(number, name, arguments, staged)
+    return Command(number, name, whole, staged)
+
+
+def says(command: Command, name: str, arguments: Mapping[str, Any], rows: pl.DataFrame | None, numbered: Mapping[str, str]) -> bool:
+    """Whether a command is of a name, with these arguments (but for those made of its number) and rows."""
+    same = command.name == name and {key: value for key, value in command.arguments.items() if key not in numbered} == arguments
+    if not same or rows is None or command.rows is None:
+        return same and rows is None and command.rows is None
+    return pl.read_parquet(command.rows.path).equals(rows.cast(tables.stored(rows.schema)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import DiskError
+from storage.failpoints import label, reach
 
 TEMPORARY = ".tmp"
 OS_ERROR = re.compile(r"\(os error ([0-9]+)\)")  # how Rust code tells what Python has in errno
@@ -52,13 +53,16 @@ def _write_temporary(path: Path, data: bytes) -> Path:
     with writing(path), temporary.open("wb") as file:
         file.write(data)
         file.flush()
+        reach(f"durable.write:{label(path)}", temporary)
         os.fsync(file.fileno())
     return temporary
 
 
 def write_file(path: Path, data: bytes) -> None:
     """Replace a file as a whole: a reader sees the old bytes or the new ones, also after a crash."""
-    _write_temporary(path, data).replace(path)
+    temporary = _write_temporary(path, data)
+    reach(f"durable.rename:{label(path)}", path)
+    temporary.replace(path)
     sync_folder(path.parent)
 
 
@@ -72,6 +76,7 @@ def put_if_absent(path: Path, data: bytes) -> bool:
     """Create a file as a whole unless it exists; False when it did. Of two writers one wins."""
     temporary = _write_temporary(path, data)
     try:
+        reach(f"durable.link:{label(path)}", path)
         os.link(temporary, path)
     except FileExistsError:
         return False
@@ -89,6 +94,7 @@ def move(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if not source.exists() and target.exists():
         return
+    reach(f"durable.move:{label(target)}", target)
     source.rename(target)
     sync_folder(target.parent)
     sync_folder(source.parent)

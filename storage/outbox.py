@@ -7,6 +7,7 @@ from pathlib import Path
 
 from schemas.manifest import FileEntry
 from storage import durable
+from storage.failpoints import reach
 
 FILE_ROWS = 1_000_000
 COPY_BYTES = 1 << 20
@@ -31,6 +32,8 @@ def write(path: Path, head: bytes, chunks: Iterable[bytes], rows: int) -> FileEn
             file.write(chunk)
             digest.update(chunk)
             size += len(chunk)
+        file.flush()
+        reach(f"outbox.write:{path.name}", path)
     durable.sync_file(path)
     return FileEntry(name=path.name, rows=rows, bytes=size, sha256=digest.hexdigest())
 

@@ -13,11 +13,13 @@ from typing import Any
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.schema import Schema as DeltaSchema
 from deltalake.transaction import AddAction, RemoveAction
 
+from schemas.errors import LefiError
 from storage import durable
+from storage.failpoints import ConflictError, reach
 
 APPLICATION = "lefi"
 LOG = "_delta_log"
@@ -57,6 +59,7 @@ def stage(path: Path, frame: pl.DataFrame) -> TableFile:
     frame.cast(stored(frame.schema)).write_parquet(data, compression="lz4", row_group_size=ROW_GROUP_ROWS)
     with durable.writing(path):
         path.write_bytes(data.getbuffer())
+        reach(f"tables.stage:{path.parent.name}", path)
     durable.sync_file(path)
     first, last = (frame["bucket"][0], frame["bucket"][-1]) if frame.height and "bucket" in frame.columns else (0, 0)
     return TableFile(str(path), frame.height, first, last)
@@ -147,7 +150,15 @@ def commit(folder: Path, actions: list[AddAction | RemoveAction], schema: pl.Sch
             folder.mkdir(parents=True, exist_ok=True)
             DeltaTable.create(str(folder), delta_schema(schema), mode="ignore")
         table = DeltaTable(str(folder))
-        table.create_write_transaction(actions, mode, delta_schema(schema), commit_properties=properties, post_commithook_properties=hooks)
+        try:
+            reach(f"tables.commit:{folder.name}", folder)
+            table.create_write_transaction(
+                actions, mode, delta_schema(schema), commit_properties=properties, post_commithook_properties=hooks
+            )
+        except (CommitFailedError, ConflictError) as error:
+            raise LefiError(
+                f"{folder}: another writer has committed to this table at the same time: stop it, and give the command again"
+            ) from error
 
 
 def delta_schema(schema: pl.Schema) -> DeltaSchema:
