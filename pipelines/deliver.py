@@ -184,7 +184,7 @@ def decide_refreshes(intakes: Sequence[Intake], current: list[str], plan: Plan) 
         "members": tables.stage(folder / "members.parquet", members),
         "refreshes": tables.stage(folder / "refreshes.parquet", headers.select(list(REFRESHES))),
     }
-    served = tables.stage(plan.staging / "slices.parquet", chosen.select("bucket", *SUBSCRIPTION_KEY).unique().sort("bucket"))
+    served = tables.scratch(plan.staging / "slices.parquet", chosen.select("bucket", *SUBSCRIPTION_KEY).unique().sort("bucket"))
     return Refreshes(served, slices, staged, matched)
 
 
@@ -452,7 +452,7 @@ def write_receipts(folder: Path, partner: str, verdict: Verdict, marker: bytes, 
     """receipts.avro, if the partner sent lines: by bucket, then in the order of the lines."""
     matched = pl.DataFrame({"position": sorted(verdict.refreshes.matched)}, schema={"position": pl.Int64()})
     own = [
-        tables.read([intake.receipts], RECEIPTS, 0, plan.buckets).filter(pl.col("partner") == partner)
+        tables.read([intake.receipts], RECEIPTS, 0, plan.buckets, partner=partner)
         for intake in sorted(verdict.intakes, key=lambda intake: intake.bite.first)
         if intake.receipts
     ]
@@ -477,7 +477,7 @@ def rows_of_blocks(rows: int) -> list[int]:
 def withheld_for(partner: str, verdict: Verdict, plan: Plan) -> tuple[Withheld, ...]:
     """R4, R5: the withheld benefits of the partner's active subscriptions, and PERSONS."""
     subscribed: set[str] = set()
-    for intake in verdict.intakes:
+    for intake in verdict.intakes if set(verdict.withheld) - {PERSONS_CHAIN} else ():
         rows = pl.scan_parquet(intake.subscriptions.path).filter(pl.col("partner") == partner).select(pl.col("benefit").unique())
         subscribed |= set(rows.collect()["benefit"])
     named = [chain for chain in plan.conf.chains if chain in verdict.withheld and (chain in subscribed or chain == PERSONS_CHAIN)]

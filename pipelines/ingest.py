@@ -97,6 +97,11 @@ def tasks(plan: Plan, dataset: str | None = None) -> Iterator[FileTask]:
             offset += file.rows
 
 
+def rows_of(task: FileTask) -> int:
+    """How much work a file is."""
+    return task.file.rows
+
+
 def batches(drop: Drop, file: DropFile) -> Iterator[pl.DataFrame]:
     """A file's records, in pieces. BrokenFileError names drop and file, and what is wrong."""
     path = check_file(drop, file)
@@ -160,7 +165,7 @@ def link(_: object, examined: Sequence[Examined], plan: Plan) -> Linked:
     linked = link_persons(dict(known.select("number", "person").iter_rows()), links)
     aliases = plan.staging / "identities" / "aliases.parquet"
     frame = alias_frame(linked.aliases)
-    tables.stage(aliases, frame)
+    tables.scratch(aliases, frame)
     changed = frame.join(known.select("number", "person"), on=["number", "person"], how="anti")
     moved = move(plan, linked.moves)
     if changed.height:
@@ -210,7 +215,7 @@ def cut_file(task: FileTask, linked: Linked, plan: Plan) -> list[Piece]:
             cut_rows = cut_batch(batch, drop, arrival_of(plan.night, task.ordinal) + row, aliases, plan)
             broad = cut_rows.filter(is_broad()).height if drop.dataset == "orders" else 0
             path = plan.staging / "pieces" / f"{task.ordinal:05d}-{task.place:05d}-{number:05d}.parquet"
-            pieces.append(Piece(task.ordinal, drop.dataset, tables.stage(path, cut_rows), broad))
+            pieces.append(Piece(task.ordinal, drop.dataset, tables.scratch(path, cut_rows), broad))
             row += batch.height
     except BrokenFileError as error:
         return [Piece(task.ordinal, drop.dataset, TableFile("", 0, 0, 0), fault=str(error))]

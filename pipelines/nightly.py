@@ -5,8 +5,9 @@ from apache_beam.pvalue import AsList, AsSingleton
 
 from pipelines.deliver import decide, deliver_bite, put_together
 from pipelines.failures import guarded
-from pipelines.ingest import choose, cut_file, examine, link, tasks
+from pipelines.ingest import choose, cut_file, examine, link, rows_of, tasks
 from pipelines.plan import Plan
+from pipelines.side_by_side import batched, side_by_side
 from pipelines.staged import write_staged
 from pipelines.take import bites, take_bite
 
@@ -22,7 +23,9 @@ def night(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
         pipeline
         | "Files" >> beam.Create(list(tasks(plan)))
         | "Spread" >> beam.Reshuffle()
-        | "Cut" >> beam.FlatMap(guarded(cut_file), linked, plan)
+        | "FilesAtOnce" >> batched()
+        | "Cut" >> beam.FlatMap(guarded(side_by_side(cut_file, rows_of)), linked, plan)
+        | "Pieces" >> beam.FlatMap(list)
     )
     choice = AsSingleton(once | "ChooseDrops" >> beam.Map(guarded(choose), AsList(pieces), linked, plan))
 
@@ -30,16 +33,23 @@ def night(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
         once
         | "Bites" >> beam.FlatMap(lambda _, c: bites(c, plan), choice)
         | "SpreadBites" >> beam.Reshuffle()
-        | "Take" >> beam.Map(guarded(take_bite), choice, plan)
+        | "BitesAtOnce" >> batched()
+        | "Take" >> beam.FlatMap(guarded(side_by_side(take_bite)), choice, plan)
     )
     verdict = AsSingleton(once | "Decide" >> beam.Map(guarded(decide), AsList(taken), choice, plan))
 
-    delivered = taken | "Bite" >> beam.Map(lambda intake: intake.bite) | "Deliver" >> beam.Map(guarded(deliver_bite), verdict, plan)
+    delivered = (
+        taken
+        | "Bite" >> beam.Map(lambda intake: intake.bite)
+        | "TakenAtOnce" >> batched()
+        | "Deliver" >> beam.FlatMap(guarded(side_by_side(deliver_bite)), verdict, plan)
+    )
     deliveries = (
         pipeline
         | "Partners" >> beam.Create(list(plan.conf.partners))
         | "SpreadPartners" >> beam.Reshuffle()
-        | "PutTogether" >> beam.Map(guarded(put_together), AsList(delivered), verdict, plan)
+        | "PartnersAtOnce" >> batched()
+        | "PutTogether" >> beam.FlatMap(guarded(side_by_side(put_together)), AsList(delivered), verdict, plan)
     )
     staged: beam.PCollection[str] = once | "Stage" >> beam.Map(guarded(write_staged), AsList(delivered), AsList(deliveries), verdict, plan)
     return staged

@@ -23,7 +23,7 @@ from transforms.retract import retractions_frame, without_retracted
 from transforms.take_orders import RECEIPTS, REFRESHES, Taken, end_subscriptions, take_orders
 from transforms.total import total_facts
 
-BITE_ROWS = 300_000
+BITE_ROWS = 150_000
 MEMBER_KEY = ("refresh", "partner", "person", "benefit")
 
 
@@ -106,9 +106,9 @@ def take_bite(bite: Bite, choice: Choice, plan: Plan) -> Intake:
         files,
         counted,
         totals,
-        tables.stage(folder / "subscriptions" / f"{bite.name}.parquet", taken.subscriptions),
-        tables.stage(folder / "receipts" / f"{bite.name}.parquet", receipts) if receipts.height else None,
-        tables.stage(folder / "queue" / f"{bite.name}.parquet", queue.sort("bucket")) if queue.height else None,
+        tables.scratch(folder / "subscriptions" / f"{bite.name}.parquet", taken.subscriptions),
+        tables.scratch(folder / "receipts" / f"{bite.name}.parquet", receipts) if receipts.height else None,
+        tables.scratch(folder / "queue" / f"{bite.name}.parquet", queue.sort("bucket")) if queue.height else None,
         tuple(lines.join(taken.refreshes.select(pl.col("position").alias("line")).unique(), on="line", how="semi").iter_rows()),
     )
 

