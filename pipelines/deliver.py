@@ -89,8 +89,8 @@ class Part:
 class Delivered:
     """What a bite came to.
 
-    files: staged, by table; totals: (bucket, benefit, measure) -> count; seconds: by step; quarantine: (arrival, benefit, code, drop) of the
-    rejected records that still freeze somebody, and of tonight's that nobody can be read from.
+    files: staged, by table; totals: (bucket, benefit, measure) -> count; seconds: by step, from `began` (seconds since 1970) on; quarantine:
+    (arrival, benefit, code, drop) of the rejected records that still freeze somebody, and of tonight's that nobody can be read from.
     """
 
     bite: Bite
@@ -98,6 +98,7 @@ class Delivered:
     files: Mapping[str, TableFile]
     totals: Mapping[tuple[int, str, str], int]
     seconds: Mapping[str, float]
+    began: float
     quarantine: tuple[tuple[int, str, str, str], ...] = ()
 
 
@@ -258,7 +259,7 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     found = audit(bite, plan, subscriptions.filter(pl.col("benefit").is_in(current)), due, moved_and_new)
     totals = kept | count_delivered(seen.held, result.records) | found
     clock.lap("audit")
-    return Delivered(bite, parts, files, totals, clock.seconds, open_quarantine(bite, plan, moved_and_new))
+    return Delivered(bite, parts, files, totals, clock.seconds, clock.began, open_quarantine(bite, plan, moved_and_new))
 
 
 def audit(bite: Bite, plan: Plan, subscriptions: pl.DataFrame, due: pl.DataFrame, staged: Callable[[str], list[TableFile]]) -> Totals:

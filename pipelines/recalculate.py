@@ -57,19 +57,16 @@ def order(workspace: Workspace, wish: Wish) -> Mapping[str, Any]:
             weights.update(touched["bucket"].to_list())
             persons += touched.height
         slices = deal([weights[bucket] for bucket in range(plan.buckets)], wish.nights)
-        number = 1 + max((command.number for command in commands.read(workspace)), default=0)
-        source_run = f"recalculation-{number:06d}"
         arguments = {
-            "source_run": source_run,
             "rule": wish.rule,
             "effective": str(wish.effective),
             "reason": wish.reason,
             "first_night": str(wish.first_night),
             "slices": slices,
         }
-        commands.give(workspace, "recalculate", arguments)
+        given = commands.give(workspace, "recalculate", arguments, numbered={"source_run": "recalculation-{:06d}"})
         return {
-            "source_run": source_run,
+            "source_run": given.arguments["source_run"],
             "persons": persons,
             "nights": wish.nights,
             "slices": [sum(weights[b] for b in of) for of in slices],

@@ -162,11 +162,16 @@ def marked(delivered: Sequence[Delivered]) -> list[TableFile]:
 
 
 def seconds(delivered: Sequence[Delivered]) -> dict[str, float]:
-    """Seconds by step of compare-and-deliver, over all bites."""
+    """Seconds by step of compare-and-deliver; together they are the time in which some bite was at work, as bites are worked on side by side."""
     total: Counter[str] = Counter()
     for each in delivered:
         total.update(each.seconds)
-    return {step: round(time, 3) for step, time in total.items()}
+    elapsed, end = 0.0, 0.0
+    for began, ended in sorted((each.began, each.began + sum(each.seconds.values())) for each in delivered):
+        elapsed += max(0.0, ended - max(began, end))
+        end = max(end, ended)
+    share = elapsed / (sum(total.values()) or 1.0)
+    return {step: round(time * share, 3) for step, time in total.items()}
 
 
 def consumed_rows(verdict: Verdict, plan: Plan) -> list[tuple[Any, ...]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, time
 
 import polars as pl
 
@@ -31,10 +31,11 @@ Staged = Callable[[str], list[TableFile]]
 
 
 class Clock:
-    """Seconds by step."""
+    """Seconds by step, and when the first began (seconds since 1970)."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.began = time()
         self._last = perf_counter()
 
     def lap(self, step: str) -> None:
