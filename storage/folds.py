@@ -59,7 +59,7 @@ def units(files: Iterable[TableFile]) -> list[Unit]:
     """A table's files by night or fold, oldest first."""
     known = ((nights_of(file.path) or (0, 0), file) for file in files)
     grouped = groupby(sorted(known, key=lambda each: (each[0], each[1].path)), key=lambda each: each[0])
-    return [Unit(*nights, tuple(file for _, file in of)) for nights, of in grouped]
+    return [Unit(first, last, tuple(file for _, file in of)) for (first, last), of in grouped]
 
 
 def worth_folding(of: Sequence[Unit]) -> list[Unit]:
