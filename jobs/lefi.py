@@ -262,6 +262,19 @@ def rebuild(workspace: WorkspaceArgument, as_json: Json = False) -> None:
 
 
 @app.command()
+def compact(
+    workspace: WorkspaceArgument,
+    everything: Annotated[bool, typer.Option("--all", help="Join all files of every table, also where few are small.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Join the small files that the nights add to each table; each night does it by itself when there are enough."""
+    from jobs.compact import show
+    from pipelines.compact import compact as fold
+
+    finish(fold(Workspace(workspace), say, everything=everything), as_json, show)
+
+
+@app.command()
 def receive(
     outbox: Annotated[Path, typer.Argument(metavar="OUTBOX/PARTNER", help="The partner's folder of deliveries.", show_default=False)],
     state: Annotated[

@@ -8,13 +8,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.compact import compact
 from pipelines.run import run_night
+from schemas.errors import LefiError
 from storage.workspace import Workspace
 
 
 def nightly(workspace: Path, business_date: date, runner: str, say: Callable[[str], None]) -> Mapping[str, Any]:
     """Run the night; returns the summary of contract section 2."""
     report = run_night(Workspace(workspace), business_date, runner, say)
+    compact_after(Workspace(workspace), say)
     rejected = {name: sum(codes.values()) for name, codes in report["rejected"].items()}
     return {
         "run": report["run"],
@@ -28,6 +31,14 @@ def nightly(workspace: Path, business_date: date, runner: str, say: Callable[[st
         "drops": [drop for drop in report["drops"] if drop["state"] != "consumed"],
         "report": f"runs/{report['run']}/report.json",
     }
+
+
+def compact_after(workspace: Workspace, say: Callable[[str], None]) -> None:
+    """Fold what the nights have added, if it is enough. The night is done: what goes wrong here is said, and left to the next one."""
+    try:
+        compact(workspace, say)
+    except (LefiError, OSError) as error:
+        say(f"the night is done; folding its tables was put off: {error}")
 
 
 def show(summary: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ from schemas.contracts import DELIVERY_RECORD
 from schemas.errors import VerificationError
 from schemas.frames import IDENTITIES, PERSONS, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TABLES, TOLD, TOTALS, TOUCHED
 from schemas.manifest import Manifest
-from storage import avro, outbox, tables
+from storage import avro, folds, outbox, tables
 from storage.agreement import table_folder
 from storage.inbox import Drop, scan
 from storage.tables import TableFile
@@ -90,15 +90,25 @@ class PastNight:
 
     def after(self, name: str) -> tuple[TableFile, ...]:
         """The files of a table after the night, as far as they were taken in again."""
-        return tables.until(tables.files(table_folder(self.workspace, name)), self.night)
+        return self.between(name, 0, self.night)
 
     def before(self, name: str) -> tuple[TableFile, ...]:
         """The files of a table before the night."""
-        return tables.until(self.after(name), self.night - 1)
+        return self.between(name, 0, self.night - 1)
 
     def added(self, name: str) -> tuple[TableFile, ...]:
         """The files that the night added to a table."""
-        return tuple(file for file in self.after(name) if file not in self.before(name))
+        return self.between(name, self.night, self.night)
+
+    def between(self, name: str, first: int, last: int) -> tuple[TableFile, ...]:
+        """What some nights wrote into a table."""
+        folder = table_folder(self.workspace, name)
+        return tuple(folds.between(tables.files(folder), first, last, self.staging / "cut" / name))
+
+    @property
+    def staging(self) -> Path:
+        """Where the night is made anew."""
+        return self.workspace.staging / f"rebuild-{self.night:06d}"
 
     @cached_property
     def plan(self) -> Plan:
@@ -111,7 +121,7 @@ class PastNight:
             root=str(self.workspace.root),
             business_date=business_date,
             night=self.night,
-            run=f"rebuild-{self.night:06d}",
+            run=self.staging.name,
             buckets=catalog.buckets,
             conf=Conf.model_validate(self.document["conf"]),
             waiting=tuple(Waiting(drop, ordinal) for ordinal, drop in self.consumed.items() if drop),

@@ -10,7 +10,7 @@ from pipelines.past_night import ORDER, PastNight, UnreachableError
 from pipelines.run import REPLACED
 from schemas.errors import RefusedError
 from schemas.frames import TABLES
-from storage import commands, durable, outbox, tables
+from storage import commands, durable, folds, outbox, tables
 from storage.agreement import settled, table_folder, unfinished
 from storage.lock import only_writer
 from storage.tables import TableFile
@@ -37,7 +37,7 @@ def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
         made: Counter[str] = Counter()
         notes: list[str] = []
         for document in documents:
-            rebuild_night(workspace, document, document["night"] == last.night, found, made, notes, say)
+            rebuild_night(workspace, document, last.night, found, made, notes, say)
         if catalog.run not in unfinished(workspace):
             workspace.write_catalog(last)
         return {
@@ -80,16 +80,20 @@ def forget_torn(folder: Path, say: Say) -> None:
 
 
 def rebuild_night(
-    workspace: Workspace, document: Mapping[str, Any], newest: bool, found: Counter[str], made: Counter[str], notes: list[str], say: Say
+    workspace: Workspace, document: Mapping[str, Any], newest: int, found: Counter[str], made: Counter[str], notes: list[str], say: Say
 ) -> None:
-    """Bring the tables that are behind a night to it: take in what lies there, make the rest anew."""
+    """Bring the tables that are behind a night to it: take in what lies there, folds as a whole, and make the rest anew. newest: the last night."""
     night = document["night"]
     written = {*document["tables"], *REPLACED}
     behind = [name for name in ORDER if name in written and tables.night_of(table_folder(workspace, name)) < night]
     lost = []
     for name in behind:
         staged = [TableFile(**file | {"path": str(workspace.root / file["path"])}) for file in document["tables"].get(name, ())]
-        if tables.lie_there(table_folder(workspace, name), staged, night):
+        fold = folds.whole_from(table_folder(workspace, name), night)
+        if fold and fold.last <= newest:
+            folds.take_in(table_folder(workspace, name), fold, TABLES[name])
+            found[name] += 1
+        elif tables.lie_there(table_folder(workspace, name), staged, night):
             tables.append(table_folder(workspace, name), staged, TABLES[name], night, replace=name in REPLACED)
             found[name] += 1
         else:
@@ -97,7 +101,7 @@ def rebuild_night(
     if not lost:
         return
     say(f"night {night} ({document['business_date']}): {', '.join(lost)}")
-    past = PastNight(workspace, document, newest, notes)
+    past = PastNight(workspace, document, night == newest, notes)
     try:
         for name in lost:
             files = past.rows_of(name)
@@ -109,4 +113,4 @@ def rebuild_night(
             f"night {night} ({document['business_date']}): {name} cannot be rebuilt: {error}; still of an older night: {rest}"
         ) from error
     finally:
-        durable.remove(past.plan.staging)
+        durable.remove(past.staging)

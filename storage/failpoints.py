@@ -51,4 +51,4 @@ def die() -> None:
 
 def label(path: Path) -> str:
     """How a place names a file: by its name, or by its folder's where the name only counts."""
-    return path.parent.name if path.stem.isdigit() or path.stem.startswith("night-") else path.name
+    return path.parent.name if path.stem.isdigit() or path.stem.startswith(("night-", "fold-")) else path.name

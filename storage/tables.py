@@ -24,6 +24,7 @@ from storage.failpoints import ConflictError, reach
 APPLICATION = "lefi"
 LOG = "_delta_log"
 ROW_GROUP_ROWS = 16_384  # measured on 256 000 facts: smaller and larger ones cost more, to write and to read, whole or by person
+CHECKPOINT = 10
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,8 @@ def read(
 
 
 def newest(frame: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
-    """Of each key the row of the newest night."""
-    return frame.sort(*key, "night").unique(key, keep="last", maintain_order=True)
+    """Of each key the row of the newest night; of several of one night the one that was written last."""
+    return frame.sort(*key, "night", maintain_order=True).unique(key, keep="last", maintain_order=True)
 
 
 def file_name(night: int, number: int) -> str:
@@ -135,30 +136,30 @@ def lie_there(folder: Path, staged: Sequence[TableFile], night: int) -> bool:
     return all(Path(file.path).exists() or (folder / file_name(night, number)).exists() for number, file in enumerate(staged))
 
 
-def until(sources: Iterable[TableFile], night: int) -> tuple[TableFile, ...]:
-    """The files that a table had after a night."""
-    return tuple(file for file in sources if Path(file.path).name < file_name(night + 1, 0))
-
-
 def append(folder: Path, staged: Sequence[TableFile], schema: pl.Schema, night: int, *, replace: bool = False) -> None:
     """Move staged files in and commit them for a night; done already: nothing happens. replace: they are all that the table then has."""
     if night_of(folder) >= night:
         return
-    actions: list[AddAction | RemoveAction] = []
-    for number, file in enumerate(staged):
-        name = file_name(night, number)
-        target = folder / name
-        durable.move(Path(file.path), target)
-        bounds = {"minValues": {"bucket": file.first_bucket}, "maxValues": {"bucket": file.last_bucket}} if "bucket" in schema else {}
-        state = target.stat()
-        stats = json.dumps({"numRecords": file.rows} | bounds)
-        actions.append(AddAction(name, state.st_size, {}, int(state.st_mtime * 1000), True, stats))
+    actions: list[AddAction | RemoveAction] = [
+        move_in(file, folder / file_name(night, number), schema) for number, file in enumerate(staged)
+    ]
     commit(folder, actions, schema, night, "overwrite" if replace else "append")
 
 
-def commit(folder: Path, actions: list[AddAction | RemoveAction], schema: pl.Schema, night: int, mode: str) -> None:
-    """One Delta commit that carries the night's number."""
-    properties = CommitProperties(app_transactions=[Transaction(APPLICATION, night)])
+def move_in(file: TableFile, target: Path, schema: pl.Schema, *, data_change: bool = True) -> AddAction:
+    """Move a staged file into its table. Returns what a commit says of it."""
+    durable.move(Path(file.path), target)
+    bounds = {"minValues": {"bucket": file.first_bucket}, "maxValues": {"bucket": file.last_bucket}} if "bucket" in schema else {}
+    state = target.stat()
+    stats = json.dumps({"numRecords": file.rows} | bounds)
+    return AddAction(target.name, state.st_size, {}, int(state.st_mtime * 1000), data_change, stats)
+
+
+def commit(
+    folder: Path, actions: list[AddAction | RemoveAction], schema: pl.Schema, night: int, mode: str, application: str = APPLICATION
+) -> None:
+    """One Delta commit that carries the night's number; each CHECKPOINT commits a checkpoint, so that no reader goes through hundreds of them."""
+    properties = CommitProperties(app_transactions=[Transaction(application, night)])
     hooks = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
     with durable.writing(folder):
         if not DeltaTable.is_deltatable(str(folder)):
@@ -170,6 +171,9 @@ def commit(folder: Path, actions: list[AddAction | RemoveAction], schema: pl.Sch
             table.create_write_transaction(
                 actions, mode, delta_schema(schema), commit_properties=properties, post_commithook_properties=hooks
             )
+            table = DeltaTable(str(folder))
+            if table.version() % CHECKPOINT == 0:
+                table.create_checkpoint()
         except (CommitFailedError, ConflictError) as error:
             raise LefiError(
                 f"{folder}: another writer has committed to this table at the same time: stop it, and give the command again"

@@ -1,0 +1,70 @@
+"""Compaction: join the small files that the nights add to each table, in the shadow of the nights. What partners get does not depend on it (R28)."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pipelines.run import REPLACED
+from schemas.errors import RefusedError
+from schemas.frames import TABLES
+from storage import folds, tables
+from storage.agreement import require_agreement, table_folder, unfinished
+from storage.folds import Unit
+from storage.lock import only_writer
+from storage.workspace import Workspace
+
+Say = Callable[[str], None]
+
+
+def compact(workspace: Workspace, say: Say, *, everything: bool = False) -> Mapping[str, Any]:
+    """Fold the tables that have enough small files; with `everything`, each to one fold. Returns, by table, files before and after; and files removed.
+
+    The workspace is held only while a fold takes the place of what it joins, so a night can run meanwhile. Killed anywhere, every table is as it
+    was or as it is to be, and the same command goes on. RefusedError while another command writes just then, or another compaction is at work.
+    """
+    with only_compaction(workspace):
+        with only_writer(workspace):
+            catalog = workspace.catalog()
+            if unfinished(workspace):
+                raise RefusedError(f"run {unfinished(workspace)[0]} is committed and not finished: give its `lefi nightly` again first")
+            require_agreement(workspace, catalog)
+            swept = sum(folds.sweep(table_folder(workspace, name), catalog.night) for name in TABLES)
+        folded: dict[str, dict[str, int]] = {}
+        for name, schema in TABLES.items():
+            folder = table_folder(workspace, name)
+            folds.clear(folder)
+            joined = [] if name in REPLACED else chosen(folds.units(tables.files(folder)), everything)
+            if not joined:
+                continue
+            staged = folds.fold(folder, joined, schema, catalog.buckets)
+            with only_writer(workspace):
+                if folds.commit(folder, joined, staged, schema, workspace.catalog().night):
+                    folded[name] = {"files": sum(len(unit.files) for unit in joined), "folds": len(staged)}
+            folds.clear(folder)
+        if folded:
+            say(f"folded {sum(each['files'] for each in folded.values())} files of {len(folded)} tables")
+        return {"night": catalog.night, "tables": folded, "removed": swept}
+
+
+def chosen(units: list[Unit], everything: bool) -> list[Unit]:
+    """What of a table is folded."""
+    if not everything:
+        return folds.worth_folding(units)
+    return units if len(units) > 1 else []
+
+
+@contextmanager
+def only_compaction(workspace: Workspace) -> Iterator[None]:
+    """Be the only compaction of a workspace. RefusedError while another one is at work; UsageError when this is no workspace."""
+    workspace.catalog()
+    lock = FileLock(workspace.store / ".compacting")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RefusedError(f"another compaction of {workspace.root} is at work: wait for it, and give this one again") from error
+    try:
+        yield
+    finally:
+        lock.release()
