@@ -1,5 +1,6 @@
 """What is visible against what was told, for some groups of a bite: the one comparison that the night, the audit and reconcile share."""
 
+import resource
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -31,17 +32,24 @@ Staged = Callable[[str], list[TableFile]]
 
 
 class Clock:
-    """Seconds by step."""
+    """Seconds by step, and the process's peak memory in MiB at the end of it."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.peak_mib: dict[str, int] = {}
         self._last = perf_counter()
 
     def lap(self, step: str) -> None:
         """End a step."""
         now = perf_counter()
         self.seconds[step] = self.seconds.get(step, 0.0) + now - self._last
+        self.peak_mib[step] = peak_mib()
         self._last = now
+
+
+def peak_mib() -> int:
+    """The most memory that this process has had so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 @dataclass(frozen=True)
