@@ -10,17 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pages.advice import next_step
 from storage.workspace import Workspace
-
-ADVICE = {
-    "BROKEN_DROP": "repair the drop in place, or add another one of the same date",
-    "GAP": "ask the source for the drop in between, or for one that names an earlier previous_business_date",
-    "NO_DROP": "ask the source for tonight's drop; what is missed is delivered in the first night that has it",
-    "QUARANTINE_RATE": "look at the rejected records: have the drop repaired, or `lefi accept` it",
-    "VOLUME": "ask the source whether the drop is whole: have it repaired, or `lefi accept` it",
-    "PLANNED_CLOSURE": "nothing: it ends by itself",
-    "SWITCHED_OFF": "take the benefit out of `off` in conf/closures.yaml when it is to go on",
-}
 
 
 def status_of(root: Path) -> dict[str, Any]:
@@ -47,7 +38,7 @@ def status_of(root: Path) -> dict[str, Any]:
         "refreshes": report.get("refreshes", []),
         "recalculations": recalculations(workspace, report),
         "audit": report.get("audit", {}),
-        "next": next_step(root, catalog.business_date is not None, unsettled, withheld, report),
+        "next": next_step(str(root), catalog.business_date is not None, unsettled, report),
     }
 
 
@@ -74,23 +65,6 @@ def missed(workspace: Workspace) -> list[str]:
     nights = sorted(date.fromisoformat(path.parent.name[:10]) for path in workspace.runs.glob("*/report.json"))
     gaps = ((before + timedelta(days=1), after) for before, after in pairwise(nights))
     return [str(first + timedelta(days=day)) for first, after in gaps for day in range((after - first).days)]
-
-
-def next_step(root: Path, has_run: bool, unsettled: list[str], withheld: list[dict[str, Any]], report: Mapping[str, Any]) -> str:
-    """What an operator should do now."""
-    if unsettled:
-        return f"run {unsettled[0]} is committed and not finished: give its `lefi nightly` again"
-    if not has_run:
-        return f"lefi nightly {root} --business-date YYYY-MM-DD"
-    watched = {benefit for each in report.get("deliveries", {}).values() for benefit in each["withheld"]}
-    for each in withheld:
-        if each["benefit"] in watched and each["code"] not in ("PLANNED_CLOSURE", "SWITCHED_OFF"):
-            return f"{each['benefit']} is withheld since {each['since']} ({each['code']}): {ADVICE[each['code']]}"
-    if report.get("audit"):
-        return f"the audit found differences ({', '.join(report['audit'])}): `lefi reconcile {root}` names them"
-    if report.get("quarantine"):
-        return f"{len(report['quarantine'])} rejected records freeze somebody: ask the source to correct them, or `lefi release` them"
-    return f"the next night: lefi nightly {root} --business-date YYYY-MM-DD"
 
 
 def show(status: Mapping[str, Any]) -> None:

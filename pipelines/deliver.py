@@ -30,7 +30,7 @@ from transforms.restrict import restrict
 from transforms.take_orders import RECEIPTS, settle_receipts
 from transforms.total import TOTAL, total_facts
 
-AUDIT = "audit differences"
+AUDIT, UNITS_PAID = "audit differences", "units paid"
 Totals = dict[tuple[int, str, str], int]
 BLOCK_ROWS = 4096
 PERSON_KEY = pl.Schema({"bucket": pl.Int32(), "person": pl.String()})
@@ -90,7 +90,8 @@ class Delivered:
     """What a bite came to.
 
     files: staged, by table; totals: (bucket, benefit, measure) -> count; seconds: by step, from `began` (seconds since 1970) on; quarantine:
-    (arrival, benefit, code, drop) of the rejected records that still freeze somebody, and of tonight's that nobody can be read from.
+    (arrival, benefit, code, drop) of the rejected records that still freeze somebody, and of tonight's that nobody can be read from;
+    deviations: (benefit, code) -> records; peak_mib: of the process, at the end of each step.
     """
 
     bite: Bite
@@ -100,6 +101,8 @@ class Delivered:
     seconds: Mapping[str, float]
     began: float
     quarantine: tuple[tuple[int, str, str, str], ...] = ()
+    deviations: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    peak_mib: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ class Delivery:
     receipts: int
     totals: Mapping[str, Mapping[str, int]]
     withheld: tuple[str, ...]
+    size_bytes: int
 
 
 def decide(_: object, intakes: Sequence[Intake], choice: Choice, plan: Plan) -> Verdict:
@@ -259,7 +263,8 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     found = audit(bite, plan, subscriptions.filter(pl.col("benefit").is_in(current)), due, moved_and_new)
     totals = kept | count_delivered(seen.held, result.records) | found
     clock.lap("audit")
-    return Delivered(bite, parts, files, totals, clock.seconds, clock.began, open_quarantine(bite, plan, moved_and_new))
+    rejected, deviations = open_quarantine(bite, plan, moved_and_new), count_deviations(result.records)
+    return Delivered(bite, parts, files, totals, clock.seconds, clock.began, rejected, deviations, clock.peak_mib)
 
 
 def audit(bite: Bite, plan: Plan, subscriptions: pl.DataFrame, due: pl.DataFrame, staged: Callable[[str], list[TableFile]]) -> Totals:
@@ -396,8 +401,19 @@ def count_kept(
 def count_delivered(held: pl.DataFrame, records: pl.DataFrame) -> Totals:
     """Facts looked at, records and units delivered, per bucket and benefit."""
     seen = held.group_by("bucket", "benefit").agg(pl.len().alias("facts held"))
-    told = records.group_by("bucket", "benefit").agg(pl.len().alias("records"), pl.col("units").sum().alias("units delivered"))
+    told = records.group_by("bucket", "benefit").agg(
+        pl.len().alias("records"),
+        pl.col("units").sum().alias("units delivered"),
+        pl.col("units").filter(pl.col("kind") == "PAYMENT").sum().alias(UNITS_PAID),
+    )
     return to_totals(seen) | to_totals(told)
+
+
+def count_deviations(records: pl.DataFrame) -> dict[tuple[str, str], int]:
+    """Records delivered with a deviation, by (benefit, code)."""
+    code = pl.col("deviation").struct.field("code")
+    counted = records.filter(code.is_not_null()).group_by("benefit", code).len().sort("benefit", "code")
+    return {(benefit, code): number for benefit, code, number in counted.iter_rows()}
 
 
 def to_totals(counted: pl.DataFrame) -> Totals:
@@ -446,6 +462,7 @@ def put_together(partner: str, delivered: Sequence[Delivered], verdict: Verdict,
         receipts.rows if receipts else 0,
         counted,
         tuple(each.benefit for each in withheld),
+        sum(entry.bytes for entry in entries),
     )
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import apache_beam as beam
 
+from pages.night import NIGHTS_SHOWN, night_page
 from pipelines import engines
 from pipelines.failures import raise_noted
 from pipelines.nightly import night
 from pipelines.plan import Plan, make_plan
 from pipelines.staged import STAGED_FILE, read_staged
+from pipelines.view import Clock
 from schemas.config import Conf
 from schemas.contracts import DELIVERY_RECORD, RECEIPT
 from schemas.errors import LefiError, RefusedError, VerificationError
@@ -63,16 +65,21 @@ def run_night(workspace: Workspace, business_date: date, runner: str, say: Say) 
 def prepare(workspace: Workspace, catalog: Catalog, conf: Conf, business_date: date, engine: engines.Engine, say: Say) -> dict[str, Any]:
     """Plan, stage and verify a night; a drop on which a gate closes gives way to its sibling in another attempt."""
     overruled: dict[str, tuple[str, str]] = {}
+    clock = Clock()
     while True:
         plan = make_plan(workspace, catalog, conf, business_date, overruled)
         say(f"plan: night {plan.night}, run {plan.run}, {len(plan.waiting)} drops")
+        clock.lap("plan")
         staged = stage(plan, engine)
+        clock.lap("stage")
         if "retry" not in staged:
             break
         overruled |= {name: (code, text) for name, (code, text) in staged["retry"].items()}
     say("verify")
     verify(workspace, staged)
-    return staged
+    clock.lap("verify")
+    steps = {step: {"seconds": round(seconds, 3), "peak_mib": clock.peak_mib[step]} for step, seconds in clock.seconds.items()}
+    return staged | {"steps": steps}
 
 
 def stage(plan: Plan, engine: engines.Engine) -> dict[str, Any]:
@@ -146,6 +153,8 @@ def complete(workspace: Workspace, run: str, say: Say) -> Mapping[str, Any]:
     workspace.write_catalog(Catalog.from_json(document["catalog"]))
     reach("settle.catalog")
     report = report_from(document)
+    page = night_page(report, earlier_reports(workspace, run), document["conf"])
+    durable.write_file(workspace.runs / run / "report.html", page.encode())
     durable.write_file(workspace.runs / run / "report.json", durable.to_json(report))
     reach("settle.report")
     durable.remove(workspace.staging / run)
@@ -169,14 +178,27 @@ def report_from(document: Mapping[str, Any]) -> dict[str, Any]:
         "commands",
         "audit",
         "seconds",
+        "peak_mib",
+        "steps",
+        "taken",
+        "gates",
+        "deviations",
+        "paid",
         "totals",
     )
-    report = {name: document[name] for name in kept}
+    report = {name: document[name] for name in kept if name in document}
     report["deliveries"] = {
         partner: {name: value for name, value in delivery.items() if name != "folder"}
         for partner, delivery in document["deliveries"].items()
     }
     return report
+
+
+def earlier_reports(workspace: Workspace, run: str) -> list[dict[str, Any]]:
+    """The reports of the nights just before a run, oldest first, for the pictures of its page."""
+    names = sorted(path.parent.name for path in workspace.runs.glob("*/report.json"))
+    before = [name for name in names if name[:10] < run[:10]][-NIGHTS_SHOWN:]
+    return [dict(report_of(workspace, name)) for name in before]
 
 
 def report_of(workspace: Workspace, run: str) -> Mapping[str, Any]:

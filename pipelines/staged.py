@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.deliver import AUDIT, Delivered, Delivery, Verdict
+from pipelines.deliver import AUDIT, UNITS_PAID, Delivered, Delivery, Verdict
 from pipelines.plan import Plan
 from pipelines.recalculation import computed_rows, progress
 from pipelines.view import DAYS_IN, FACTS_IN
@@ -16,10 +16,13 @@ from schemas.errors import VerificationError, masked
 from schemas.frames import CHAINS, DROPS, REFRESHES, RUNS, TOTALS
 from schemas.quarantine import quarantine_id
 from storage import durable, tables
+from storage.inbox import Drop
 from storage.tables import TableFile
-from transforms.cut_chains import Obstacle
+from transforms.cut_chains import QUARANTINE_RATE, VOLUME, ChainState, Obstacle, usual_rows
+from transforms.judge import SAME
 
 STAGED_FILE = "staged.json"
+NEW, GATES = "NEW", (QUARANTINE_RATE, VOLUME)
 
 
 def write_staged(_: object, delivered: Sequence[Delivered], deliveries: Sequence[Delivery], verdict: Verdict, plan: Plan) -> str:
@@ -60,7 +63,7 @@ def verify(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], verdi
         count
         for intake in verdict.intakes
         for (ordinal, code), count in intake.counted.items()
-        if code == "NEW" and ordinal not in verdict.excluded
+        if code == NEW and ordinal not in verdict.excluded
     )
     decided = sum(computed_rows(marked(delivered), verdict.withheld, plan)["decisions"])
     kept = sum(d.files["facts"].rows for d in delivered if "facts" in d.files)
@@ -124,6 +127,7 @@ def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], ver
                 "receipts": d.receipts,
                 "totals": d.totals,
                 "withheld": list(d.withheld),
+                "bytes": d.size_bytes,
             }
             for d in sorted(deliveries, key=lambda d: d.partner)
         },
@@ -149,6 +153,14 @@ def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], ver
         "commands": plan.decisions.last,
         "audit": {benefit: number for (_, benefit, what), number in sorted(totals.items()) if what == AUDIT},
         "seconds": seconds(delivered),
+        "peak_mib": peaks(delivered),
+        "taken": [
+            {"drop": d.name, "dataset": d.dataset, "benefit": d.benefit, "partner": d.partner, "rows": d.rows}
+            for d in consumed(verdict, plan)
+        ],
+        "gates": gates(verdict, plan),
+        "deviations": deviations(delivered),
+        "paid": dict(sorted(paid(totals).items())),
         "totals": {
             measure: sum(number for (_, _, what), number in totals.items() if what == measure)
             for measure in (FACTS_IN, DAYS_IN, "facts held", "records", "units delivered")
@@ -176,9 +188,74 @@ def seconds(delivered: Sequence[Delivered]) -> dict[str, float]:
 
 def consumed_rows(verdict: Verdict, plan: Plan) -> list[tuple[Any, ...]]:
     """The rows of frames.DROPS."""
-    ordinals = sorted([c.ordinal for made in verdict.cuts.values() for c in made.consumed] + list(verdict.orders))
-    drops = [(ordinal, plan.by_ordinal(ordinal)) for ordinal in ordinals]
+    drops = zip(consumed_ordinals(verdict), consumed(verdict, plan), strict=True)
     return [(d.name, d.sha256, d.dataset, d.benefit, d.partner, d.business_date, d.rows, plan.night, ordinal) for ordinal, d in drops]
+
+
+def consumed_ordinals(verdict: Verdict) -> list[int]:
+    """The ordinals of the drops that tonight consumes, sorted."""
+    return sorted([c.ordinal for made in verdict.cuts.values() for c in made.consumed] + list(verdict.orders))
+
+
+def consumed(verdict: Verdict, plan: Plan) -> list[Drop]:
+    """The drops that tonight consumes, in the order of their ordinals."""
+    return [plan.by_ordinal(ordinal) for ordinal in consumed_ordinals(verdict)]
+
+
+def gates(verdict: Verdict, plan: Plan) -> list[dict[str, Any]]:
+    """What the two gates of R4 looked at in each drop of facts that was judged and that they pass or stop.
+
+    usual: the median of the drops consumed before it, null while there are too few of them.
+    """
+    rejected: Counter[str] = Counter()
+    for intake in verdict.intakes:
+        for (ordinal, code), number in intake.counted.items():
+            if code not in (NEW, SAME):
+                rejected[plan.by_ordinal(ordinal).name] += number
+    found = []
+    for benefit in plan.conf.benefits:
+        sizes = list(plan.states.get(benefit, ChainState()).sizes)
+        passed = verdict.cuts[benefit].consumed
+        stopped = [c for c in plan.of_chain(benefit) if c.name in verdict.obstacles and verdict.obstacles[c.name].code in GATES]
+        for candidate in sorted({*passed, *stopped}, key=lambda c: (c.business_date, c.name)):
+            state = "closed" if candidate in stopped else "accepted" if candidate.name in plan.accepted else "open"
+            usual = usual_rows(sizes)
+            found.append(
+                {"drop": candidate.name, "benefit": benefit, "rows": candidate.rows, "rejected": rejected[candidate.name]}
+                | {"usual": usual, "state": state}
+            )
+            if candidate in passed:
+                sizes.append(candidate.rows)
+    return found
+
+
+def deviations(delivered: Sequence[Delivered]) -> dict[str, dict[str, int]]:
+    """Records delivered with a deviation, by benefit and code."""
+    total: Counter[tuple[str, str]] = Counter()
+    for each in delivered:
+        total.update(each.deviations)
+    found: dict[str, dict[str, int]] = {}
+    for (benefit, code), number in sorted(total.items()):
+        found.setdefault(benefit, {})[code] = number
+    return found
+
+
+def paid(totals: Counter[tuple[int, str, str]]) -> Counter[str]:
+    """Units of the payments delivered, by benefit; a payment that goes to two partners counts twice."""
+    found: Counter[str] = Counter()
+    for (_, benefit, what), number in totals.items():
+        if what == UNITS_PAID:
+            found[benefit] += number
+    return found
+
+
+def peaks(delivered: Sequence[Delivered]) -> dict[str, int]:
+    """The most memory in MiB by the end of each step of compare-and-deliver, over all bites."""
+    found: dict[str, int] = {}
+    for each in delivered:
+        for step, mib in each.peak_mib.items():
+            found[step] = max(mib, found.get(step, 0))
+    return found
 
 
 def chain_rows(verdict: Verdict, plan: Plan) -> list[tuple[Any, ...]]:
@@ -232,7 +309,7 @@ def rejected(verdict: Verdict, plan: Plan) -> dict[str, dict[str, int]]:
             counts[candidate.name] = Counter({"INVALID_PERSONNUMMER": verdict.choice.linked.rejected[candidate.name]})
     for intake in verdict.intakes:
         for (ordinal, code), number in intake.counted.items():
-            if code not in ("NEW", "SAME") and ordinal not in verdict.excluded:
+            if code not in (NEW, SAME) and ordinal not in verdict.excluded:
                 counts.setdefault(plan.by_ordinal(ordinal).name, Counter())[code] += number
     return {name: dict(sorted(codes.items())) for name, codes in sorted(counts.items())}
 

@@ -1,5 +1,6 @@
 """What is visible against what was told, for some groups of a bite: the one comparison that the night, the audit and reconcile share."""
 
+import resource
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter, time
@@ -31,18 +32,25 @@ Staged = Callable[[str], list[TableFile]]
 
 
 class Clock:
-    """Seconds by step, and when the first began (seconds since 1970)."""
+    """Seconds by step, when the first began (seconds since 1970), and the process's peak memory in MiB at the end of each."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self.began = time()
+        self.peak_mib: dict[str, int] = {}
         self._last = perf_counter()
 
     def lap(self, step: str) -> None:
         """End a step."""
         now = perf_counter()
         self.seconds[step] = self.seconds.get(step, 0.0) + now - self._last
+        self.peak_mib[step] = peak_mib()
         self._last = now
+
+
+def peak_mib() -> int:
+    """The most memory that this process has had so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 @dataclass(frozen=True)

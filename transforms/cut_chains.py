@@ -94,12 +94,16 @@ def gates(rows: int, rejected: int, sizes: Sequence[int], name: str) -> Obstacle
         return Obstacle(
             QUARANTINE_RATE, f"{name}: {rejected} of {rows} records are rejected, more than {RATE_PERCENT} % and {RATE_RECORDS} records"
         )
-    recent = sizes[-VOLUME_WINDOW:]
-    if rows > VOLUME_ROWS and len(recent) >= VOLUME_HISTORY:
-        usual = median(recent)
-        if not usual / VOLUME_FACTOR <= rows <= usual * VOLUME_FACTOR:
-            return Obstacle(VOLUME, f"{name}: {rows} rows, the last {len(recent)} drops had {usual:g} in the middle")
+    usual = usual_rows(sizes)
+    if rows > VOLUME_ROWS and usual is not None and not usual / VOLUME_FACTOR <= rows <= usual * VOLUME_FACTOR:
+        return Obstacle(VOLUME, f"{name}: {rows} rows, the last {len(sizes[-VOLUME_WINDOW:])} drops had {usual:g} in the middle")
     return None
+
+
+def usual_rows(sizes: Sequence[int]) -> float | None:
+    """R4: the median of the last ten drops consumed, once there are five. sizes: rows, newest last."""
+    recent = sizes[-VOLUME_WINDOW:]
+    return float(median(recent)) if len(recent) >= VOLUME_HISTORY else None
 
 
 def next_state(state: ChainState, result: Cut, business_date: date, off: bool, closed: str | None) -> tuple[ChainState, Obstacle | None]:
