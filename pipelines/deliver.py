@@ -91,7 +91,8 @@ class Delivered:
 
     files: staged, by table; totals: (bucket, benefit, measure) -> count; seconds: by step, from `began` (seconds since 1970) on; quarantine:
     (arrival, benefit, code, drop) of the rejected records that still freeze somebody, and of tonight's that nobody can be read from;
-    deviations: (benefit, code) -> records; peak_mib: of the process, at the end of each step.
+    deviations: (benefit, code) -> records; peak_mib: of the process, at the end of each step; watched: (partner, benefit) of the
+    active subscriptions whose benefit is withheld.
     """
 
     bite: Bite
@@ -103,6 +104,7 @@ class Delivered:
     quarantine: tuple[tuple[int, str, str, str], ...] = ()
     deviations: Mapping[tuple[str, str], int] = field(default_factory=dict)
     peak_mib: Mapping[str, int] = field(default_factory=dict)
+    watched: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -241,6 +243,7 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
 
     decided = recalculate_bite(bite, verdict.withheld, linked.aliases, plan, moved_and_new, files)
     subscriptions = tables.read([intake.subscriptions], SUBSCRIPTIONS, bite.first, bite.last)
+    who = pl.read_parquet(intake.concerned.path)["person"] if intake.concerned else None
     touched = touch(bite, plan, subscriptions, moved_and_new)
     current = [benefit for benefit in plan.conf.benefits if benefit not in verdict.withheld]
     sliced = tables.read([verdict.refreshes.chosen] if verdict.refreshes.chosen else [], SLICE, bite.first, bite.last)
@@ -254,17 +257,39 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     clock.lap("encode")
     if result.told.height:
         files["told"] = tables.stage(plan.staging / "tables" / f"told-{bite.name}.parquet", result.told)
-    stage_changes(bite, plan, subscriptions, result.subscriptions, files)
+    stage_changes(bite, plan, subscriptions, result.subscriptions, files, who)
     waiting = touched.join(subscriptions.filter(~pl.col("benefit").is_in(current)), on=["person", "benefit"], how="semi")
     if waiting.height:
         files["touched"] = tables.stage(plan.staging / "tables" / f"touched-{bite.name}.parquet", waiting.sort(list(TOUCHED)))
     clock.lap("ledger")
     kept = count_kept(bite, files, linked.moved.get("facts", ()), intake, decided, bool(verdict.excluded))
-    found = audit(bite, plan, subscriptions.filter(pl.col("benefit").is_in(current)), due, moved_and_new)
+    turns = [with_the_others(subscriptions, who, Bite(bucket, bucket), plan) for bucket in audited(bite, plan)]
+    in_turn = pl.concat([subscriptions.clear(), *turns])
+    found = audit(bite, plan, in_turn.filter(pl.col("benefit").is_in(current)), due, moved_and_new)
     totals = kept | count_delivered(seen.held, result.records) | found
     clock.lap("audit")
+    watched = watched_in_vain(bite, subscriptions, who, [benefit for benefit in verdict.withheld if benefit != PERSONS_CHAIN], plan)
     rejected, deviations = open_quarantine(bite, plan, moved_and_new), count_deviations(result.records)
-    return Delivered(bite, parts, files, totals, clock.seconds, clock.began, rejected, deviations, clock.peak_mib)
+    return Delivered(bite, parts, files, totals, clock.seconds, clock.began, rejected, deviations, clock.peak_mib, watched)
+
+
+def with_the_others(subscriptions: pl.DataFrame, who: pl.Series | None, bite: Bite, plan: Plan) -> pl.DataFrame:
+    """The active subscriptions of some buckets: those taken tonight, and as they stand those of persons whom the night does not concern."""
+    taken = subscriptions.filter(pl.col("bucket").is_between(bite.first, bite.last))
+    if who is None:
+        return taken
+    others = standing_subscriptions(plan, bite).select(list(SUBSCRIPTIONS)).filter(~pl.col("person").is_in(who.implode()))
+    return pl.concat([taken, others]).sort("bucket", "person", "benefit", "partner")
+
+
+def watched_in_vain(
+    bite: Bite, subscriptions: pl.DataFrame, who: pl.Series | None, withheld: Sequence[str], plan: Plan
+) -> frozenset[tuple[str, str]]:
+    """(partner, benefit) of the active subscriptions whose benefit is withheld."""
+    if not withheld:
+        return frozenset()
+    active = with_the_others(subscriptions, who, bite, plan).filter(pl.col("benefit").is_in(list(withheld)))
+    return frozenset(active.select("partner", "benefit").unique().iter_rows())
 
 
 def audit(bite: Bite, plan: Plan, subscriptions: pl.DataFrame, due: pl.DataFrame, staged: Callable[[str], list[TableFile]]) -> Totals:
@@ -369,10 +394,12 @@ def encode_on_both_cores(records: pl.DataFrame, marker: bytes, rows: Sequence[in
         return b"".join(pool.map(lambda part: avro.encode(part[0], DELIVERY_RECORD, marker, part[1]), halves))
 
 
-def stage_changes(bite: Bite, plan: Plan, before_state: pl.DataFrame, known: pl.DataFrame, files: dict[str, TableFile]) -> None:
-    """Stage the subscriptions that are other than last night, and those that are gone."""
+def stage_changes(
+    bite: Bite, plan: Plan, before_state: pl.DataFrame, known: pl.DataFrame, files: dict[str, TableFile], who: pl.Series | None = None
+) -> None:
+    """Stage the subscriptions that are other than last night, and those that are gone. who: the persons they are of, None for all."""
     after = pl.concat([known, before_state.join(known, on=SUBSCRIPTION_KEY, how="anti")])
-    before = standing_subscriptions(plan, bite)
+    before = standing_subscriptions(plan, bite, who)
     changed = (
         after.join(before.select(list(SUBSCRIPTIONS)), on=list(SUBSCRIPTIONS), how="anti", nulls_equal=True) if before.height else after
     )
@@ -437,7 +464,7 @@ def put_together(partner: str, delivered: Sequence[Delivered], verdict: Verdict,
     entries = [*files, receipts] if receipts else files
     counted = {benefit: dict(sorted(actions.items())) for benefit, actions in sorted(totals.items())}
     last = plan.deliveries.get(partner)
-    withheld = withheld_for(partner, verdict, plan)
+    withheld = withheld_for(partner, frozenset().union(*(each.watched for each in delivered)), verdict, plan)
     manifest = Manifest(
         partner=partner,
         sequence=plan.sequences[partner],
@@ -492,12 +519,9 @@ def rows_of_blocks(rows: int) -> list[int]:
     return [min(BLOCK_ROWS, rows - start) for start in range(0, rows, BLOCK_ROWS)]
 
 
-def withheld_for(partner: str, verdict: Verdict, plan: Plan) -> tuple[Withheld, ...]:
-    """R4, R5: the withheld benefits of the partner's active subscriptions, and PERSONS."""
-    subscribed: set[str] = set()
-    for intake in verdict.intakes if set(verdict.withheld) - {PERSONS_CHAIN} else ():
-        rows = pl.scan_parquet(intake.subscriptions.path).filter(pl.col("partner") == partner).select(pl.col("benefit").unique())
-        subscribed |= set(rows.collect()["benefit"])
+def withheld_for(partner: str, watched: frozenset[tuple[str, str]], verdict: Verdict, plan: Plan) -> tuple[Withheld, ...]:
+    """R4, R5: the withheld benefits of the partner's active subscriptions, and PERSONS. watched: (partner, benefit) of these, of all partners."""
+    subscribed = {benefit for name, benefit in watched if name == partner}
     named = [chain for chain in plan.conf.chains if chain in verdict.withheld and (chain in subscribed or chain == PERSONS_CHAIN)]
     return tuple(
         Withheld(

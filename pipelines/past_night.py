@@ -17,7 +17,7 @@ import polars as pl
 from pipelines.deliver import decide_refreshes, stage_changes
 from pipelines.ingest import MOVING, PIECE_ROWS, SUBSCRIPTION_KEY, Choice, Linked, cut_file, examine, move, tasks
 from pipelines.plan import Plan, Waiting, read_decisions, read_states
-from pipelines.take import Bite, Intake, pick, split_buckets, take_bite, take_facts
+from pipelines.take import Bite, Intake, pick, split_buckets, take_facts, take_for
 from pipelines.view import DAYS_IN, FACTS_IN, TOTALLED
 from schemas.buckets import bucket_of, night_of
 from schemas.config import Conf
@@ -309,7 +309,7 @@ class PastNight:
         choice = Choice(
             {}, (), {}, by_dataset, tuple(p.file for p in pieces if p.broad), replace_moved(self.linked, {**self.linked.moved, **came})
         )
-        intakes = [take_bite(bite, choice, self.plan) for bite in self.bites]
+        intakes = [take_for(bite, None, choice, self.plan) for bite in self.bites]
         found = {name: [file] for name, file in decide_refreshes(intakes, self.current, self.plan).files.items()}
         for intake in intakes:
             files: dict[str, TableFile] = {}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from pipelines.concerned import a_refresh_waits, concerned
 from pipelines.ingest import LINES, SUBSCRIPTION_KEY, WAITING_FACTS, Choice, is_broad
 from pipelines.plan import Plan
 from schemas.buckets import ordinal_of
@@ -44,9 +45,9 @@ class Bite:
 class Intake:
     """What came in for a bite.
 
-    files: staged, by table; counted: (ordinal, outcome) -> facts; totals: of the new ones; subscriptions: all that are active, with
-    what their partners knew last night; receipts: of the bite's own lines; queue: QUEUE of the refreshes that wait; asked: (line, drop
-    ordinal, line_no, partner, order_id) of the refresh lines that match here.
+    files: staged, by table; counted: (ordinal, outcome) -> facts; totals: of the new ones; subscriptions: those active, of the persons whom the
+    night concerns, with what their partners knew last night; concerned: these persons, None for all; receipts: of the bite's own lines; queue:
+    QUEUE of the refreshes that wait; asked: (line, drop ordinal, line_no, partner, order_id) of the refresh lines that match here.
     """
 
     bite: Bite
@@ -54,6 +55,7 @@ class Intake:
     counted: Mapping[tuple[int, str], int]
     totals: tuple[tuple[int, str, int, int], ...]
     subscriptions: TableFile
+    concerned: TableFile | None
     receipts: TableFile | None
     queue: TableFile | None
     asked: tuple[tuple[int, int, int, str, str], ...]
@@ -91,13 +93,18 @@ def retractions(plan: Plan) -> pl.DataFrame:
 
 
 def take_bite(bite: Bite, choice: Choice, plan: Plan) -> Intake:
-    """Judge, keep and take what came in for some buckets; stage it."""
+    """Judge, keep and take what came in for some buckets; stage it, with the subscriptions of those whom the night concerns."""
+    return take_for(bite, concerned(bite.first, bite.last, choice, plan, permission_frame(plan)), choice, plan)
+
+
+def take_for(bite: Bite, who: pl.Series | None, choice: Choice, plan: Plan) -> Intake:
+    """The same; who: the persons whose subscriptions are looked at, everybody when None."""
     files: dict[str, TableFile] = {}
     persons = tables.read(choice.pieces["persons"], PERSONS, bite.first, bite.last).sort("bucket", "person", "arrival")
     if persons.height:
         files["persons"] = tables.stage(plan.staging / "tables" / f"persons-{bite.name}.parquet", persons)
     counted, totals = take_facts(bite, choice, plan, files)
-    taken, lines = take_lines(bite, choice, plan, files)
+    taken, lines = take_lines(bite, who, choice, plan, files)
     queue = queue_up(bite, choice, plan, files, taken)
     receipts = taken.receipts.filter(pl.col("bucket").is_between(bite.first, bite.last))
     folder = plan.staging
@@ -107,20 +114,24 @@ def take_bite(bite: Bite, choice: Choice, plan: Plan) -> Intake:
         counted,
         totals,
         tables.scratch(folder / "subscriptions" / f"{bite.name}.parquet", taken.subscriptions),
+        None if who is None else tables.scratch(folder / "concerned" / f"{bite.name}.parquet", who.to_frame()),
         tables.scratch(folder / "receipts" / f"{bite.name}.parquet", receipts) if receipts.height else None,
         tables.scratch(folder / "queue" / f"{bite.name}.parquet", queue.sort("bucket")) if queue.height else None,
         tuple(lines.join(taken.refreshes.select(pl.col("position").alias("line")).unique(), on="line", how="semi").iter_rows()),
     )
 
 
-def take_lines(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, TableFile]) -> tuple[Taken, pl.DataFrame]:
+def take_lines(bite: Bite, who: pl.Series | None, choice: Choice, plan: Plan, files: Mapping[str, TableFile]) -> tuple[Taken, pl.DataFrame]:
     """Take the order lines of a bite. `position` of receipts and refreshes is the line's number in the night.
 
     The second result is (line, ordinal, line_no, partner, order_id) of the refresh lines.
     """
     moved = choice.linked.moved
     permissions = permission_frame(plan)
-    told_of = [standing_subscriptions(plan, bite), tables.read(moved.get("subscriptions", ()), SUBSCRIPTION_ROWS, bite.first, bite.last)]
+    told_of = [
+        standing_subscriptions(plan, bite, who),
+        tables.read(moved.get("subscriptions", ()), SUBSCRIPTION_ROWS, bite.first, bite.last),
+    ]
     rows = pl.concat(told_of).filter(~pl.col("person").is_in(list(choice.linked.moves))).select(list(SUBSCRIPTIONS))
     standing = merge_subscriptions(end_subscriptions(rows, permissions, plan.business_date), choice.linked.moves)
     standing = heal(standing, plan, bite).sort("bucket", "person", "benefit", "partner")
@@ -147,9 +158,9 @@ def take_lines(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, Table
     return Taken(taken.subscriptions, receipts, taken.refreshes.with_columns(number)), asking
 
 
-def standing_subscriptions(plan: Plan, bite: Bite) -> pl.DataFrame:
-    """The subscriptions of a bite as last night left them: frames.SUBSCRIPTION_ROWS."""
-    return tables.newest(load(plan, "subscriptions", SUBSCRIPTION_ROWS, bite), SUBSCRIPTION_KEY).filter(~pl.col("gone"))
+def standing_subscriptions(plan: Plan, bite: Bite, who: pl.Series | None = None) -> pl.DataFrame:
+    """The subscriptions of a bite as last night left them, of some persons or of all: frames.SUBSCRIPTION_ROWS."""
+    return tables.newest(load(plan, "subscriptions", SUBSCRIPTION_ROWS, bite, persons=who), SUBSCRIPTION_KEY).filter(~pl.col("gone"))
 
 
 def heal(standing: pl.DataFrame, plan: Plan, bite: Bite) -> pl.DataFrame:
@@ -168,7 +179,8 @@ def queue_up(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, TableFi
     """
     moved = choice.linked.moved
     columns = ["bucket", *MEMBER_KEY]
-    waiting = tables.newest(load(plan, "members", MEMBERS, bite, moved.get("members", ())), MEMBER_KEY).filter("waits")
+    owing = [*plan.files["members"], *moved.get("members", ())] if a_refresh_waits(plan) else []
+    waiting = tables.newest(tables.read(owing, MEMBERS, bite.first, bite.last), MEMBER_KEY).filter("waits")
     commanded = [
         tables.read([command.rows], MEMBERS, bite.first, bite.last).with_columns(pl.lit(-command.number, pl.Int64()).alias("refresh"))
         for command in plan.decisions.refreshes
