@@ -56,7 +56,9 @@ def past_of(world: World) -> Past:
     """All nights of a workspace once more, slowly."""
     conf = world.root / "conf" / "benefits.yaml"
     catalogue = yaml.safe_load(conf.read_text("utf-8"))["benefits"] if conf.exists() else CATALOGUE
-    permissions = {(name, each["purpose"], b) for name, of in partners_of(world).items() for each in of["permissions"] for b in each["benefits"]}
+    permissions = {
+        (name, each["purpose"], b) for name, of in partners_of(world).items() for each in of["permissions"] for b in each["benefits"]
+    }
     past = Past({benefit: entry["unit"] for benefit, entry in catalogue.items()}, permissions)
     commands = [json.loads(path.read_text("utf-8")) for path in sorted((world.root / "store" / "commands").glob("*.json"))]
     taken = 0
@@ -85,7 +87,7 @@ def retract(past: Past, source_run: str) -> None:
 def take(past: Past, night: int, today: date, folders: Iterable[Path]) -> None:
     """One night's drops: who is who, then facts, then orders."""
     drops = [(json.loads((folder / HEAD).read_text("utf-8")), folder) for folder in folders]
-    rows = {folder: [row for path in sorted(folder.iterdir()) if path.name != HEAD for row in rows_of(path)] for _, folder in drops}
+    rows = {folder: [row for file in head["files"] for row in rows_of(folder / file["name"])] for head, folder in drops}
     for head, folder in drops:
         if head["dataset"] == "persons":
             meet(past, rows[folder])
@@ -93,7 +95,9 @@ def take(past: Past, night: int, today: date, folders: Iterable[Path]) -> None:
         if head["dataset"] == "facts":
             receive(past, head, rows[folder])
     ordered = sorted(((head, folder) for head, folder in drops if head["dataset"] == "orders"), key=lambda each: each[1].name)
-    order(past, night, today, [line | {"partner": head["partner"], "drop": folder.name} for head, folder in ordered for line in rows[folder]])
+    order(
+        past, night, today, [line | {"partner": head["partner"], "drop": folder.name} for head, folder in ordered for line in rows[folder]]
+    )
 
 
 def rows_of(path: Path) -> list[Row]:
@@ -223,9 +227,9 @@ def a_full_refresh_changes_nothing(world: World, business_date: str, computed: I
     for partner in before:
         world.lefi("refresh", "--partner", partner)
     world.night(business_date)
-    for partner in before:
+    for partner, known in before.items():
         assert {*world.told(partner, "action")} <= {"SNAPSHOT", "EMPTY"}
-        assert told(world, partner) == before[partner], partner
+        assert told(world, partner) == known, partner
     everybody_knows(world, computed)
 
 
