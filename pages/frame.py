@@ -25,6 +25,7 @@ th,td{text-align:left;vertical-align:top;padding:.25rem .9rem .25rem 0;border-bo
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}thead th{font-size:.9rem}tbody th{font-weight:500}
 figure{margin:.8rem 0}figcaption{color:var(--soft);margin-bottom:.2rem}svg{display:block;width:100%;height:auto;max-width:44rem}
 svg text{font-size:13px;fill:var(--ink)}svg .bar{fill:var(--bar)}svg .second{fill:var(--second)}svg .axis{stroke:var(--line)}
+@media(max-width:36rem){th,td{padding-right:.5rem;font-size:.9rem}svg text{font-size:19px}}
 @media print{:root{--ink:#000;--soft:#333;--ground:#fff;--card:#fff;--line:#999;--bar:#444;--second:#888;--good:#000;--bad:#000}
 body{max-width:none;font-size:11px;padding:0}nav{display:none}.scroll{overflow:visible}h2{break-after:avoid}
 figure,tr,.next{break-inside:avoid}svg{max-width:30rem}}

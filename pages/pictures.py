@@ -46,7 +46,7 @@ def columns(title: str, columns_: Sequence[tuple[str, float]], kind: str = "bar"
             f'<rect class="{kind}" x="{place * step + 2:.1f}" y="{HEAD + HEIGHT - tall:.1f}" width="{step - 4:.1f}" height="{tall:.1f}">'
             f"<title>{text(name)}: {count(size)}</title></rect>"
         )
-        if place in {peak, last}:
+        if place in {peak, last} or len(columns_) <= WIDTH // 80:
             drawn.append(label(place * step + step / 2, HEAD + HEIGHT - tall - 5, count(size)))
         if place in {0, last}:
             drawn.append(label(place * step + step / 2, HEAD + HEIGHT + 15, name))
