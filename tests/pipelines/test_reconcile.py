@@ -1,0 +1,175 @@
+"""`lefi reconcile` and the nightly audit: whatever is spoiled behind lefi's back is found, named and healed, and nothing else is told."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import polars as pl
+import pytest
+
+from tests.kit import ANNA, BO, CIA, Row, World, avro_rows
+from tests.scenarios.entitled import everybody_knows
+from tests.scenarios.spoil import rewrite
+
+FIRST, SECOND, THIRD = "2024-05-20", "2024-05-21", "2024-05-22"
+HEALED = ("action", "trigger", "personnummer", "fact_id")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Two partners who know a decision and a payment of three persons."""
+    world = World(tmp_path_factory.mktemp("reconcile") / "ws", buckets=2)
+    for partner in ("BOLAGET", "KASSAN"):
+        world.partner(partner, "FK:SJP", "FK:FP")
+        for person in (ANNA, BO, CIA):
+            world.subscribe(partner, person, "FK:SJP")
+    for person in (ANNA, BO, CIA):
+        world.decision(person, "FK:SJP", "D", "2024-05-01", "2024-05-12")
+        world.payment(person, "FK:SJP", "P", "2024-05-01", "2024-05-12")
+    world.night(FIRST)
+    return world
+
+
+def found(world: World, *arguments: str) -> list[tuple[str, str, int]]:
+    """What reconcile finds: partner, what, count."""
+    summary = world.lefi("reconcile", "--json", *arguments).json
+    assert {each["benefit"] for each in summary["by"]} <= {"FK:SJP"}
+    return [(each["partner"], each["what"], each["count"]) for each in summary["by"]]
+
+
+def named(world: World) -> set[tuple[str, str, str]]:
+    """Whom the last heal names: partner, person, fact."""
+    rows = pl.read_parquet(max((world.root / "store" / "commands").glob("*.parquet")))
+    return set(rows.select("partner", "person", "fact_id").iter_rows())
+
+
+def row_of(partner: str, person: str, fact_id: str) -> pl.Expr:
+    """A row of the ledger."""
+    return (pl.col("partner") == partner) & (pl.col("person") == person) & (pl.col("fact_id") == fact_id)
+
+
+def test_a_whole_workspace_has_no_difference_and_heals_nothing(whole: World) -> None:
+    assert found(whole, "--heal") == []
+    assert not (whole.root / "store" / "commands").exists()
+
+
+def test_a_corrupt_ledger_is_found_and_just_that_is_told_again(whole: World) -> None:
+    world = whole.twin("ledger")
+    lost, other = row_of("BOLAGET", ANNA, "P"), row_of("KASSAN", BO, "D")
+    wrong = pl.when(other).then(pl.lit(b"another content.")).otherwise(pl.col("digest"))
+    rewrite(world, "told", lambda rows: rows.filter(~lost).with_columns(wrong.alias("digest")))
+    assert found(world) == [("BOLAGET", "NEW", 1), ("KASSAN", "CORRECTED", 1)]
+    assert found(world, "--partner", "KASSAN", "--heal") == [("KASSAN", "CORRECTED", 1)]
+    assert found(world, "--heal") == [("BOLAGET", "NEW", 1), ("KASSAN", "CORRECTED", 1)]
+    assert named(world) == {("BOLAGET", ANNA, "P"), ("KASSAN", BO, "D")}
+    world.night(SECOND)
+    assert world.told("BOLAGET", *HEALED) == [("NEW", "HEAL", ANNA, "P")]
+    assert world.told("KASSAN", *HEALED) == [("CORRECTED", "HEAL", BO, "D")]
+    assert found(world) == []
+    everybody_knows(world)
+
+
+@pytest.mark.slow
+def test_facts_that_the_store_has_lost_are_found_for_whom_and_made_anew_from_the_drops(whole: World) -> None:
+    world = whole.twin("store")
+    rewrite(world, "facts", lambda rows: rows.filter(pl.col("person") != CIA))
+    summary = world.lefi("reconcile", "--heal", "--json").json
+    assert [(each["benefit"], each["facts"] - each["facts_found"]) for each in summary["store"]] == [("FK:SJP", 2)]
+    assert named(world) == {(partner, CIA, fact_id) for partner in ("BOLAGET", "KASSAN") for fact_id in ("D", "P")}
+    for path in (world.root / "store" / "facts").glob("*.parquet"):
+        path.unlink()
+    world.lefi("rebuild")
+    assert found(world) == []
+    world.night(SECOND)  # the heal finds that nothing differs any more
+    assert (world.told("BOLAGET"), world.told("KASSAN")) == ([], [])
+    everybody_knows(world)
+
+
+@pytest.mark.slow
+def test_another_rule_in_conf_is_found_for_everybody_and_healed_by_command_alone(whole: World) -> None:
+    world = whole.twin("rule")
+    world.units({"FK:SJP": "FIVE_DAY_WEEK"})
+    assert found(world) == [("BOLAGET", "CORRECTED", 6), ("KASSAN", "CORRECTED", 6)]
+    world.night(SECOND)
+    assert (world.told("BOLAGET"), world.told("KASSAN")) == ([], [])
+    assert len(found(world, "--heal")) == 2
+    world.drops(THIRD, ["FK:SJP"])
+    world.night(THIRD)  # withheld: the heal waits
+    assert (world.told("BOLAGET"), world.withheld("BOLAGET")) == ([], {"FK:SJP": "NO_DROP"})
+    world.night("2024-05-23")
+    assert {*world.told("BOLAGET", "action", "trigger", "unit", "units")} == {("CORRECTED", "HEAL", "FIVE_DAY_WEEK", 10)}
+    assert len(world.told("KASSAN")) == 6
+    assert found(world) == []
+    everybody_knows(world)
+
+
+def altered(world: World) -> None:
+    """The amount of somebody's payment is another one in the delivered file."""
+    for path in world.deliveries("BOLAGET")[0].glob("part-*.avro"):
+        with path.open("rb") as file:
+            reader: Any = fastavro.reader(file)
+            schema, rows = reader.writer_schema, list(reader)
+        for row in rows:
+            change(row)
+        with path.open("wb") as file:
+            fastavro.writer(file, schema, rows, codec="snappy")
+
+
+def change(row: Row) -> None:
+    """Of ANNA's payment."""
+    if (row["personnummer"], row["fact_id"]) == (ANNA, "P"):
+        row["amount"] += 1
+
+
+def removed(world: World) -> None:
+    """The part that tells of ANNA is gone."""
+    for path in world.deliveries("BOLAGET")[0].glob("part-*.avro"):
+        rows = [row for row in avro_rows(path) if row["personnummer"] != ANNA]
+        with path.open("rb") as file:
+            reader: Any = fastavro.reader(file)
+            schema = reader.writer_schema
+        with path.open("wb") as file:
+            fastavro.writer(file, schema, rows, codec="snappy")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("spoil", "facts"), [(altered, {"P"}), (removed, {"D", "P"})])
+def test_a_delivered_file_that_says_something_else_is_found_and_told_again(
+    whole: World, spoil: Callable[[World], None], facts: set[str]
+) -> None:
+    world = whole.twin(spoil.__name__)
+    spoil(world)
+    assert [(partner, count) for partner, _, count in found(world, "--heal")] == [("BOLAGET", len(facts))]
+    assert named(world) == {("BOLAGET", ANNA, fact_id) for fact_id in facts}
+    world.night(SECOND)
+    assert {(person, fact_id, trigger) for _, trigger, person, fact_id in world.told("BOLAGET", *HEALED)} == {
+        (ANNA, f, "HEAL") for f in facts
+    }
+    assert world.told("KASSAN") == []
+    assert found(world) == []
+
+
+@pytest.mark.slow
+def test_a_delivery_that_was_erased_by_its_schedule_is_no_difference(whole: World) -> None:
+    world = whole.twin("erased")
+    shutil.rmtree(Path(world.deliveries("BOLAGET")[0]))
+    assert found(world) == []
+
+
+@pytest.mark.slow
+def test_the_audit_of_the_nights_finds_a_fault_when_the_turn_comes_to_its_bucket_and_names_the_benefit(whole: World) -> None:
+    world = whole.twin("audit")
+    rewrite(world, "told", lambda rows: rows.filter(~row_of("KASSAN", BO, "P")))
+    audits = []
+    for today in (SECOND, THIRD):  # two buckets: each has its turn once
+        world.night(today)
+        audits.append(world.report()["audit"])
+        said = world.lefi("status", "--json").json["next"]
+        assert said.startswith("the audit found differences (FK:SJP): `lefi reconcile") == bool(audits[-1])
+        assert (world.told("BOLAGET"), world.told("KASSAN")) == ([], [])
+    assert sorted(audits, key=len) == [{}, {"FK:SJP": 1}]
+    assert found(world, "--heal") == [("KASSAN", "NEW", 1)]
+    world.night("2024-05-23")
+    assert world.told("KASSAN", *HEALED) == [("NEW", "HEAL", BO, "P")]
