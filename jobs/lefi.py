@@ -21,7 +21,7 @@ app = typer.Typer(
     epilog="A first try: lefi init WS; lefi generate WS --persons 1000 --nights 3 --seed 1; lefi nightly WS --business-date 2026-01-05; lefi status WS",
     add_completion=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 140},
 )
 
 WorkspaceArgument = Annotated[
