@@ -1,25 +1,27 @@
 """The command line. Heavy libraries are imported by the commands that need them, so that `--help` and `status` answer at once."""
 
 import json
-import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from schemas.errors import DiskError, LefiError, UsageError, masked
-from storage.inbox import iso_date
-from storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from storage.workspace import Workspace
 
 app = typer.Typer(
     help="lefi tells partners, every night, what has changed for the persons and benefits that they subscribe to.",
     no_args_is_help=True,
+    rich_markup_mode=None,  # its library alone takes longer to import than help may take
+    epilog="A first try: lefi init WS; lefi generate WS --persons 1000 --nights 3 --seed 1; lefi nightly WS --business-date 2026-01-05; lefi status WS",
     add_completion=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 140},
 )
 
 WorkspaceArgument = Annotated[
@@ -41,10 +43,19 @@ def complain(text: str) -> None:
 
 def a_date(text: str) -> date:
     """A date of the command line, YYYY-MM-DD."""
+    from storage.inbox import iso_date
+
     found = iso_date(text)
     if found is None:
         raise typer.BadParameter(f"{text!r} is not a date written YYYY-MM-DD")
     return found
+
+
+def workspace_at(root: Path) -> "Workspace":
+    """The workspace in a folder."""
+    from storage.workspace import Workspace
+
+    return Workspace(root)
 
 
 def finish(summary: Mapping[str, Any], as_json: bool, show: Callable[[Mapping[str, Any]], None]) -> None:
@@ -55,7 +66,7 @@ def finish(summary: Mapping[str, Any], as_json: bool, show: Callable[[Mapping[st
         show(summary)
 
 
-@app.command()
+@app.command(epilog="Example: lefi init ws --buckets 64")
 def init(
     workspace: WorkspaceArgument,
     buckets: Annotated[int, typer.Option(help="Number of person buckets, a power of two.")] = 64,
@@ -74,7 +85,7 @@ def init(
     )
 
 
-@app.command()
+@app.command(epilog="Example: lefi nightly ws --business-date 2026-01-05")
 def nightly(
     workspace: WorkspaceArgument,
     business_date: Annotated[date, typer.Option(parser=a_date, metavar="YYYY-MM-DD", help="The night to run.")],
@@ -88,7 +99,7 @@ def nightly(
     finish(run(workspace, business_date, runner, say), as_json, show)
 
 
-@app.command()
+@app.command(epilog="Example: lefi status ws")
 def status(workspace: WorkspaceArgument, as_json: Json = False) -> None:
     """Say how things are: the last night, what is withheld, what to do next."""
     from jobs.status import show, status_of
@@ -96,7 +107,7 @@ def status(workspace: WorkspaceArgument, as_json: Json = False) -> None:
     finish(status_of(workspace), as_json, show)
 
 
-@app.command()
+@app.command(epilog="Example: lefi generate ws --persons 1000 --nights 3 --seed 1 --start 2026-01-05")
 def generate(
     workspace: WorkspaceArgument,
     persons: Annotated[int, typer.Option(min=1, help="How many persons.")],
@@ -113,7 +124,7 @@ def generate(
     finish(make(workspace, persons, nights, seed, start, scenario), as_json, show)
 
 
-@app.command()
+@app.command(epilog="Example: lefi refresh ws --partner FOLKSAM-TEST --benefit FK:SJP")
 def refresh(
     workspace: WorkspaceArgument,
     partner: Annotated[str, typer.Option(help="Whose picture is to be sent again.")],
@@ -128,13 +139,13 @@ def refresh(
 
     number = sys.stdin.readline().strip() if person == "-" else person
     finish(
-        queue(Workspace(workspace), partner, benefit, number, born_from, born_to),
+        queue(workspace_at(workspace), partner, benefit, number, born_from, born_to),
         as_json,
         lambda s: say(f"{s['order_id']}: {s['persons']} persons are queued; `lefi status` shows how far it is"),
     )
 
 
-@app.command()
+@app.command(epilog='Example: lefi retract ws --source-run FK:SJP/2026-01-05 --reason "wrong rate"')
 def retract(
     workspace: WorkspaceArgument,
     source_run: Annotated[str, typer.Option(help="The source's run, as its facts name it.")],
@@ -150,10 +161,10 @@ def retract(
         else:
             say(f"nothing was ever received of {summary['source_run']}: nothing to do")
 
-    finish(withdraw(Workspace(workspace), source_run, reason), as_json, show)
+    finish(withdraw(workspace_at(workspace), source_run, reason), as_json, show)
 
 
-@app.command()
+@app.command(epilog='Example: lefi accept ws fk-sjp-2026-01-06 --reason "a new year begins"')
 def accept(
     workspace: WorkspaceArgument,
     drop: Annotated[str, typer.Argument(metavar="DROP", help="The folder's name in the inbox.")],
@@ -163,10 +174,12 @@ def accept(
     """Let a drop through the gates (QUARANTINE_RATE, VOLUME), as it lies there now."""
     from pipelines.decisions import accept as let_through
 
-    finish(let_through(Workspace(workspace), drop, reason), as_json, lambda s: say(f"{s['drop']} is accepted: the next night consumes it"))
+    finish(
+        let_through(workspace_at(workspace), drop, reason), as_json, lambda s: say(f"{s['drop']} is accepted: the next night consumes it")
+    )
 
 
-@app.command()
+@app.command(epilog='Example: lefi release ws Q1-2-15 --reason "the source will not correct it"')
 def release(
     workspace: WorkspaceArgument,
     quarantine_id: Annotated[str, typer.Argument(metavar="QUARANTINE_ID", help="As `lefi status` shows it.")],
@@ -176,10 +189,10 @@ def release(
     """Say that a rejected record freezes nobody any more."""
     from pipelines.decisions import release as let_go
 
-    finish(let_go(Workspace(workspace), quarantine_id, reason), as_json, lambda s: say(f"{s['id']} is released, from the next night on"))
+    finish(let_go(workspace_at(workspace), quarantine_id, reason), as_json, lambda s: say(f"{s['id']} is released, from the next night on"))
 
 
-@app.command()
+@app.command(epilog="Example: lefi reconcile ws --heal")
 def reconcile(
     workspace: WorkspaceArgument,
     partner: Annotated[str | None, typer.Option(help="This partner only.")] = None,
@@ -194,7 +207,9 @@ def reconcile(
     finish(compare(workspace, partner, heal, runner), as_json, show)
 
 
-@app.command()
+@app.command(
+    epilog='Example: lefi recalculate ws --rule guarantee --effective 2018-06-01 --reason "New amounts" --first-night 2018-06-09 --nights 3 --plan'
+)
 def recalculate(
     workspace: WorkspaceArgument,
     rule: Annotated[str | None, typer.Option(help="The rule that changes: guarantee.")] = None,
@@ -218,7 +233,7 @@ def recalculate(
     finish(run(workspace, rule, effective, reason, first_night, nights, plan, cancel, page), as_json, show)
 
 
-@app.command()
+@app.command(epilog="Example: lefi explain ws --partner FOLKSAM-TEST --person - < number.txt")
 def explain(
     workspace: WorkspaceArgument,
     partner: Annotated[str, typer.Option(help="The partner that asks.")],
@@ -234,7 +249,7 @@ def explain(
     finish(look_up(workspace, partner, number, benefit), as_json, show)
 
 
-@app.command()
+@app.command(epilog="Example: lefi rehearse ws --business-date 2026-01-06")
 def rehearse(
     workspace: WorkspaceArgument,
     business_date: Annotated[date, typer.Option(parser=a_date, metavar="YYYY-MM-DD", help="The night to rehearse.")],
@@ -252,16 +267,16 @@ def rehearse(
     finish(try_out(workspace, business_date, partner, conf, runner, say), as_json, show)
 
 
-@app.command()
+@app.command(epilog="Example: lefi rebuild ws")
 def rebuild(workspace: WorkspaceArgument, as_json: Json = False) -> None:
     """Make ledger, queues and lost tables anew, after a restore: from runs, table files, outbox and inbox."""
     from jobs.rebuild import show
     from pipelines.rebuild import rebuild as make
 
-    finish(make(Workspace(workspace), say), as_json, show)
+    finish(make(workspace_at(workspace), say), as_json, show)
 
 
-@app.command()
+@app.command(epilog="Example: lefi compact ws --all")
 def compact(
     workspace: WorkspaceArgument,
     everything: Annotated[bool, typer.Option("--all", help="Join all files of every table, also where few are small.")] = False,
@@ -271,10 +286,10 @@ def compact(
     from jobs.compact import show
     from pipelines.compact import compact as fold
 
-    finish(fold(Workspace(workspace), say, everything=everything), as_json, show)
+    finish(fold(workspace_at(workspace), say, everything=everything), as_json, show)
 
 
-@app.command()
+@app.command(epilog="Example: lefi receive ws/outbox/FOLKSAM-TEST picture.duckdb")
 def receive(
     outbox: Annotated[Path, typer.Argument(metavar="OUTBOX/PARTNER", help="The partner's folder of deliveries.", show_default=False)],
     state: Annotated[
@@ -301,6 +316,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     arguments: those of the process, unless given.
     """
+    import logging
+
     logging.basicConfig(level=logging.CRITICAL)  # Beam logs the text of every error, and a bug's may hold a person's data
     try:
         app(arguments, standalone_mode=False)

@@ -1,14 +1,11 @@
 """`lefi status`: how things are, read from the runs alone, without Delta or Polars, so that it answers at once."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from pages.advice import next_step
 from storage.workspace import Workspace
@@ -69,31 +66,36 @@ def missed(workspace: Workspace) -> list[str]:
 
 def show(status: Mapping[str, Any]) -> None:
     """The status for people."""
-    console = Console(markup=False, highlight=False)
-    console.print(f"last night: {status['last_night'] or 'none yet'} ({status['nights']} nights)")
+    print(f"last night: {status['last_night'] or 'none yet'} ({status['nights']} nights)")
     if status["deliveries"]:
-        table = Table()
-        for column in ("partner", "sequence", "records", "receipts"):
-            table.add_column(column, justify="left" if column == "partner" else "right")
-        for partner, each in status["deliveries"].items():
-            table.add_row(partner, str(each["sequence"]), f"{each['records']:,}", f"{each['receipts']:,}")
-        console.print(table)
+        head = ("partner", "sequence", "records", "receipts")
+        rows = [
+            (name, str(each["sequence"]), f"{each['records']:,}", f"{each['receipts']:,}") for name, each in status["deliveries"].items()
+        ]
+        for line in aligned([head, *rows]):
+            print(line)
     for each in status["withheld"]:
-        console.print(f"withheld: {each['benefit']} since {each['since']}: {each['code']}", soft_wrap=True)
+        print(f"withheld: {each['benefit']} since {each['since']}: {each['code']}")
     for each in status["quarantine"][:20]:
-        console.print(f"rejected {each['id']}: {each['benefit']} {each['code']} in {each['drop']}", soft_wrap=True)
+        print(f"rejected {each['id']}: {each['benefit']} {each['code']} in {each['drop']}")
     for each in status["refreshes"]:
         done = each["groups"] - each["waiting"]
-        console.print(f"refresh {each['order_id']} of {each['partner']}: {done:,} of {each['groups']:,} groups in {each['slices']} slices")
+        print(f"refresh {each['order_id']} of {each['partner']}: {done:,} of {each['groups']:,} groups in {each['slices']} slices")
     for each in status["recalculations"]:
         waits = f"; waits for {each['waiting']}" if each["waiting"] else ""
-        console.print(
+        print(
             f"{each['source_run']} ({each['reason']}): {each['done']} of {each['nights']} nights, {each['decisions']:,} decisions, "
             f"{each['skipped']:,} skipped; first night {each['first_night']}{waits}",
-            soft_wrap=True,
         )
     for day in status["missed"]:
-        console.print(f"no night was run for {day}")
+        print(f"no night was run for {day}")
     for drop in status["drops"]:
-        console.print(f"drop {drop['drop']}: {drop['state']} {drop['code']}: {drop['text']}", soft_wrap=True)
-    console.print(f"next: {status['next']}", soft_wrap=True)
+        print(f"drop {drop['drop']}: {drop['state']} {drop['code']}: {drop['text']}")
+    print(f"next: {status['next']}")
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows as lines of a table: the first column to the left, numbers to the right."""
+    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+    for name, *numbers in rows:
+        yield "  ".join([name.ljust(first), *(number.rjust(width) for number, width in zip(numbers, others, strict=True))])
