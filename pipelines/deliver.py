@@ -13,7 +13,8 @@ from pipelines.ingest import SUBSCRIPTION_KEY, Choice
 from pipelines.plan import Plan
 from pipelines.recalculation import recalculate_bite
 from pipelines.take import MEMBER_KEY, Bite, Intake, load, standing_subscriptions
-from pipelines.view import DAYS_IN, FACTS_IN, TOTALLED, Clock, audited, lost_in_store, must_equal, view
+from pipelines.totals import must_equal
+from pipelines.view import DAYS_IN, FACTS_IN, TOTALLED, Clock, audited, lost_in_store, view
 from schemas.buckets import ordinal_of
 from schemas.config import PERSONS as PERSONS_CHAIN
 from schemas.contracts import DELIVERY_RECORD, RECEIPT

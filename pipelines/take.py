@@ -8,6 +8,7 @@ import polars as pl
 from pipelines.concerned import a_refresh_waits, concerned
 from pipelines.ingest import LINES, SUBSCRIPTION_KEY, WAITING_FACTS, Choice, is_broad
 from pipelines.plan import Plan
+from pipelines.totals import must_equal
 from schemas.buckets import ordinal_of
 from schemas.frames import DIFFERENCES, FACTS, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS, SUBSCRIPTIONS
 from storage import tables
@@ -214,7 +215,7 @@ def take_facts(
 ) -> tuple[dict[tuple[int, str], int], tuple[tuple[int, str, int, int], ...]]:
     """Judge the waiting facts of a bite against what is held; stage the sound ones and the rejected ones.
 
-    Counts all by (ordinal, outcome), and the sound ones as transforms.total.TOTAL.
+    Counts all by (ordinal, outcome), and the sound ones as transforms.total.TOTAL. VerificationError when a fact or a span got lost.
     """
     waiting = tables.read(choice.pieces["facts"], WAITING_FACTS, bite.first, bite.last)
     if waiting.is_empty():
@@ -225,6 +226,7 @@ def take_facts(
     business_date = ordinal_of(pl.col("arrival")).replace_strict(dates, return_dtype=pl.Date())
     early = premature(plan.conf.rules.certificates, business_date)
     judged = judge(waiting, stored, overlapping, early).with_columns(ordinal_of(pl.col("arrival")).alias("ordinal"))
+    must_equal("judge (R35)", total_facts(waiting), total_facts(judged))
     sound = judged.filter(pl.col("code").is_null()).select(list(FACTS))
     if sound.height:
         files["facts"] = tables.stage(plan.staging / "tables" / f"facts-{bite.name}.parquet", sound)

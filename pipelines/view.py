@@ -9,8 +9,8 @@ import polars as pl
 
 from pipelines.plan import Plan
 from pipelines.take import Bite, load, retractions
+from pipelines.totals import must_equal
 from schemas.contracts import DELIVERY_RECORD
-from schemas.errors import VerificationError
 from schemas.frames import DIFFERENCES, FACTS, PERSONS, QUARANTINE, TOLD, TOTALS
 from storage import tables
 from storage.tables import TableFile
@@ -105,14 +105,6 @@ def as_delivered(told: pl.DataFrame, wrong: pl.DataFrame, groups: pl.DataFrame) 
     return (
         told.join(right, on=TOLD_KEY, how="left", maintain_order="left").with_columns(corrected.alias("digest")).drop("delivered", "wrong")
     )
-
-
-def must_equal(step: str, before: pl.DataFrame, after: pl.DataFrame) -> None:
-    """Stop the run when a step lost facts or days. The arguments are transforms.total.TOTAL. VerificationError names the first place."""
-    for bucket, benefit, facts, days, facts_after, days_after in unequal(before, after).head(1).iter_rows():
-        raise VerificationError(
-            f"control totals: {step}: bucket {bucket}, {benefit}: {facts} facts with {days} span days went in, {facts_after} with {days_after} came out"
-        )
 
 
 def lost_in_store(first: int, last: int, plan: Plan) -> pl.DataFrame:

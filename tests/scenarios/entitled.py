@@ -1,25 +1,28 @@
 """What every partner is entitled to know, worked out slowly from the drops that the nights consumed, and held against what it was told.
 
 The way from drops to facts, persons and subscriptions is that of tests/oracle, record by record; nothing of lefi's own state is read but which
-drops and commands each night took.
+drops and commands each night took, what it withheld, and in which slices a recalculation was dealt.
 """
 
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import yaml
 
+from schemas.buckets import arrival_of, bucket_of
 from storage.inbox import HEAD
 from tests.kit import CATALOGUE, ORDER_LINE, ROOT, Row, World, avro_rows
 from tests.oracle import facts as oracle_facts
 from tests.oracle import orders as oracle_orders
 from tests.oracle import persons as oracle_persons
+from tests.oracle import recalculation as oracle_recalculation
 from tests.oracle.facts import Fact
 from tests.oracle.world import CONTENT, Group, visible
 from tests.oracle.world import World as Rules
@@ -40,6 +43,7 @@ class Past:
     rejected: list[Fact] = field(default_factory=list)
     subscriptions: dict[oracle_orders.Group, Row] = field(default_factory=dict)
     ever: set[oracle_orders.Group] = field(default_factory=set)
+    recalculations: list[oracle_recalculation.Recalculation] = field(default_factory=list)
     arrivals: int = 0
 
     def arrive(self, row: Row) -> Row:
@@ -65,11 +69,13 @@ def past_of(world: World) -> Past:
     for number, path in enumerate(sorted((world.root / "runs").glob("*/commit.json")), 1):
         document = json.loads(path.read_text("utf-8"))
         for command in commands:
-            if taken < command["number"] <= document["commands"] and command["name"] == "retract":
-                retract(past, command["arguments"]["source_run"])
+            if taken < command["number"] <= document["commands"]:
+                obey(past, command["name"], command["arguments"])
         taken = document["commands"]
-        folders = [world.root / "inbox" / row["drop"] for row in sorted(document["rows"]["drops"], key=lambda row: row["ordinal"])]
-        take(past, number, date.fromisoformat(document["business_date"]), folders)
+        drops = sorted(document["rows"]["drops"], key=lambda row: row["ordinal"])
+        today = date.fromisoformat(document["business_date"])
+        take(past, number, today, {world.root / "inbox" / row["drop"]: row["ordinal"] for row in drops})
+        recalculate(past, today, {each["benefit"] for each in document["withheld"]}, world.buckets)
     return past
 
 
@@ -78,22 +84,46 @@ def partners_of(world: World) -> dict[str, Any]:
     return dict(yaml.safe_load((world.root / "conf" / "partners.yaml").read_text("utf-8"))["partners"])
 
 
-def retract(past: Past, source_run: str) -> None:
-    """R44: its records count as never received."""
-    past.facts = [fact for fact in past.facts if fact["source_run"] != source_run]
-    past.rejected = [fact for fact in past.rejected if fact["source_run"] != source_run]
+def obey(past: Past, command: str, arguments: Row) -> None:
+    """What an operator decided, as far as it changes what there is to know."""
+    match command:
+        case "retract":  # R44: its records count as never received
+            past.facts = [fact for fact in past.facts if fact["source_run"] != arguments["source_run"]]
+            past.rejected = [fact for fact in past.rejected if fact["source_run"] != arguments["source_run"]]
+        case "release":  # R36
+            past.rejected = [fact for fact in past.rejected if fact["id"] != arguments["arrival"]]
+        case "recalculate":
+            past.recalculations.append(oracle_recalculation.ordered(arguments))
+        case "cancel":
+            for each in past.recalculations:
+                each.cancelled = each.cancelled or each.source_run == arguments["source_run"]
 
 
-def take(past: Past, night: int, today: date, folders: Iterable[Path]) -> None:
-    """One night's drops: who is who, then facts, then orders."""
-    drops = [(json.loads((folder / HEAD).read_text("utf-8")), folder) for folder in folders]
+def recalculate(past: Past, today: date, withheld: Collection[str], buckets: int) -> None:
+    """R40-R42: a night's slices, from what it has just taken."""
+    births = {key: oracle_persons.name(of)[2] for key, of in register_of(past).items()}
+    for each in past.recalculations:
+        if due := oracle_recalculation.turns(each, today, oracle_recalculation.BENEFIT not in withheld):
+            places = buckets_of({fact["person"] for fact in past.facts}, buckets)
+            past.facts += map(past.arrive, oracle_recalculation.decide(each, due, today, past.facts, past.rejected, births, places))
+
+
+def buckets_of(persons: Iterable[str], buckets: int) -> dict[str, int]:
+    """The bucket of each person's key."""
+    frame = pl.DataFrame({"person": sorted(persons)}, schema={"person": pl.String()})
+    return dict(frame.select("person", bucket_of(pl.col("person"), buckets).alias("bucket")).iter_rows())
+
+
+def take(past: Past, night: int, today: date, ordinals: dict[Path, int]) -> None:
+    """One night's drops (folder -> ordinal, rising): who is who, then facts, then orders."""
+    drops = [(json.loads((folder / HEAD).read_text("utf-8")), folder) for folder in ordinals]
     rows = {folder: [row for file in head["files"] for row in rows_of(folder / file["name"])] for head, folder in drops}
     for head, folder in drops:
         if head["dataset"] == "persons":
             meet(past, rows[folder])
     for head, folder in drops:
         if head["dataset"] == "facts":
-            receive(past, head, rows[folder])
+            receive(past, head, rows[folder], arrival_of(night, ordinals[folder]))
     ordered = sorted(((head, folder) for head, folder in drops if head["dataset"] == "orders"), key=lambda each: each[1].name)
     order(
         past, night, today, [line | {"partner": head["partner"], "drop": folder.name} for head, folder in ordered for line in rows[folder]]
@@ -118,19 +148,23 @@ def meet(past: Past, records: Iterable[Row]) -> None:
             past.keys = oracle_persons.link(past.keys, [(record["personnummer"], former)] if former else [])
     for fact in (*past.facts, *past.rejected):
         fact["person"] = past.person(fact["personnummer"])
+    for each in past.recalculations:
+        oracle_recalculation.rename(each, past.keys)
     moved: dict[oracle_orders.Group, list[Row]] = {}
     for (partner, person, benefit), row in past.subscriptions.items():
         moved.setdefault((partner, past.person(person), benefit), []).append(row | {"person": past.person(person)})
     past.subscriptions = {group: oracle_persons.merge(rows) for group, rows in moved.items()}
 
 
-def receive(past: Past, head: Row, records: Iterable[Row]) -> None:
-    """R20, R35, R45: a drop's facts, each judged by itself and by those before it."""
+def receive(past: Past, head: Row, records: Iterable[Row], first_id: int) -> None:
+    """R20, R35, R45: a drop's facts, each judged by itself and by those before it. first_id: by which an operator knows the first of them."""
     unit = past.units[head["benefit"]]
     received: dict[str, list[Fact]] = {}
     for other in past.facts:
         received.setdefault(other["person"], []).append(other)
-    facts = [past.arrive(record) | {"person": past.person(record["personnummer"])} for record in records]
+    facts = [
+        past.arrive(record) | {"person": past.person(record["personnummer"]), "id": place} for place, record in enumerate(records, first_id)
+    ]
     early = {fact["arrival"] for fact in facts if premature(fact, date.fromisoformat(head["business_date"]))}
     sound = [(fact, head["benefit"], unit) for fact in facts if fact["arrival"] not in early]
     codes: dict[int, str | None] = dict.fromkeys(early, "PREMATURE_BLOCK")
@@ -174,12 +208,11 @@ def register_of(past: Past) -> dict[str, list[Row]]:
     return found
 
 
-def entitled(past: Past, computed: Iterable[Fact] = ()) -> dict[str, Known]:
-    """Partner -> what it must know of every group (R50). computed: facts that a recalculation made, which come in no drop."""
+def entitled(past: Past) -> dict[str, Known]:
+    """Partner -> what it must know of every group (R50)."""
     names = {key: oracle_persons.name(of)[0] for key, of in register_of(past).items()}
-    made = [past.arrive(fact) | {"person": past.person(fact["personnummer"])} for fact in computed]
     about: dict[tuple[str, str], list[Fact]] = {}
-    for fact in (*past.facts, *made):
+    for fact in past.facts:
         about.setdefault((fact["person"], fact["benefit"]), []).append(fact)
     known: dict[str, Known] = {}
     for (partner, person, benefit), row in past.subscriptions.items():
@@ -205,10 +238,10 @@ def content_of(record: Row) -> Row:
     return {name: record[name] for name in CONTENT} | {"deviation": record["deviation"] and record["deviation"]["code"]}
 
 
-def everybody_knows(world: World, computed: Iterable[Fact] = ()) -> None:
+def everybody_knows(world: World) -> None:
     """Every partner's picture is what it is entitled to, of benefits that are current; nobody was told of anybody not subscribed (R29, R50)."""
     past = past_of(world)
-    due = entitled(past, computed)
+    due = entitled(past)
     withheld = {each["benefit"] for each in world.report()["withheld"]}
     for partner in partners_of(world):
         knows = told(world, partner)
@@ -220,9 +253,9 @@ def everybody_knows(world: World, computed: Iterable[Fact] = ()) -> None:
         assert not strangers, f"{partner} was told of somebody it never subscribed to"
 
 
-def a_full_refresh_changes_nothing(world: World, business_date: str, computed: Iterable[Fact] = ()) -> None:
+def a_full_refresh_changes_nothing(world: World, business_date: str) -> None:
     """Everybody knows what there is to know; then each partner gets everything again, and its picture is the same (R50)."""
-    everybody_knows(world, computed)
+    everybody_knows(world)
     before = {partner: told(world, partner) for partner in entitled(past_of(world))}
     for partner in before:
         world.lefi("refresh", "--partner", partner)
@@ -230,7 +263,7 @@ def a_full_refresh_changes_nothing(world: World, business_date: str, computed: I
     for partner, known in before.items():
         assert {*world.told(partner, "action")} <= {"SNAPSHOT", "EMPTY"}
         assert told(world, partner) == known, partner
-    everybody_knows(world, computed)
+    everybody_knows(world)
 
 
 __all__ = ["a_full_refresh_changes_nothing", "entitled", "everybody_knows", "past_of", "told"]

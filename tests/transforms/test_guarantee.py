@@ -2,7 +2,6 @@
 
 from datetime import date
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import polars as pl
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from schemas.contracts import BENEFIT_FACT
 from schemas.rules import GuaranteeRules
 from storage.conf import packaged
+from tests.oracle import recalculation as oracle
 from transforms.guarantee import factor_hundredths, yearly_guarantee
 
 RULES = GuaranteeRules.model_validate(yaml.safe_load(packaged("rules/guarantee.yaml")))
@@ -40,17 +40,7 @@ def slowly(on: date, row: Row) -> int | None:
     """The same by the book, in fractions."""
     born, years, extent, income = row
     assert born is not None
-    if not 3 <= years <= 40:
-        return None
-    age = on.year - born.year - (on.month < born.month)
-    table = next(each for each in reversed(RULES.factors) if each.first <= on)
-    factor = next(band.factor for band in table.bands if band.below is None or age < band.below)
-    level = Fraction(factor) * RULES.base_amounts[on.year].sek * years / 40 * (1000 if extent is None else extent) / 1000
-    amount = max(level - Fraction(income), Fraction(0))
-    if amount < 12:
-        return 0
-    twelves, rest = divmod(amount, 12)
-    return 12 * (int(twelves) + (rest >= 6))
+    return oracle.yearly(on, born, years, extent, income)
 
 
 @pytest.mark.parametrize(
