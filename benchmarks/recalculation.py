@@ -19,6 +19,8 @@ from time import perf_counter
 
 import polars as pl
 
+from benchmarks.bare import read_lines
+from benchmarks.inputs import read_inputs
 from benchmarks.measure import Measured
 from benchmarks.night import lefi
 from schemas.contracts import BENEFIT_FACT, DELIVERY_RECORD, ORDER_LINE, PERSON, Contract
@@ -43,6 +45,12 @@ def person_records(inbox: Path) -> pl.DataFrame:
     changed = records.filter(pl.col("former_personnummer").is_not_null())
     numbers = [*changed["personnummer"], *changed["former_personnummer"]]
     return records.filter(~pl.col("personnummer").is_in(numbers)).unique("personnummer", maintain_order=True).drop("former_personnummer")
+
+
+def ending(workspace: Path) -> pl.Series:
+    """Numbers whose subscription has an end: one that comes in the night of the recalculation has nothing told any more."""
+    lines = pl.concat(read_lines(source) for source in read_inputs(workspace).orders if source.partner == PARTNER)
+    return lines.filter(pl.col("end_date").is_not_null())["personnummer"].unique()
 
 
 def decisions(persons: pl.DataFrame) -> pl.DataFrame:
@@ -147,7 +155,7 @@ def main(arguments: Sequence[str]) -> int:
     lefi("init", workspace)
     lefi("generate", workspace, "--persons", chosen.persons, "--nights", 1, "--seed", 1, "--start", FIRST)
     first = night(workspace, FIRST)
-    persons = person_records(inbox).head(chosen.persons // SHARE)
+    persons = person_records(inbox).filter(~pl.col("personnummer").is_in(ending(workspace).implode())).head(chosen.persons // SHARE)
     stock = decisions(persons)
     for day in (STOCK, RECALCULATION):
         today = day == STOCK

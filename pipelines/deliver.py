@@ -12,6 +12,7 @@ import polars as pl
 from pipelines.ingest import SUBSCRIPTION_KEY, Choice
 from pipelines.plan import Plan
 from pipelines.recalculation import recalculate_bite
+from pipelines.side_by_side import Description
 from pipelines.take import MEMBER_KEY, Bite, Intake, load, standing_subscriptions
 from pipelines.totals import must_equal
 from pipelines.view import DAYS_IN, FACTS_IN, TOTALLED, Clock, audited, lost_in_store, view
@@ -51,7 +52,7 @@ class Refreshes:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Description):
     """What the night consumes and withholds.
 
     excluded: ordinals of drops that were judged and are not consumed; retry: drops on which a gate closed, so that a sibling must be judged.
@@ -77,7 +78,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Part:
+class Part(Description):
     """A partner's records of a bite as Avro blocks. buckets: (bucket, rows, bytes)."""
 
     partner: str
@@ -87,7 +88,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Delivered:
+class Delivered(Description):
     """What a bite came to.
 
     files: staged, by table; totals: (bucket, benefit, measure) -> count; seconds: by step, from `began` (seconds since 1970) on; quarantine:
@@ -109,7 +110,7 @@ class Delivered:
 
 
 @dataclass(frozen=True)
-class Delivery:
+class Delivery(Description):
     """A partner's delivery, ready to be published. folder: below staging."""
 
     partner: str
@@ -374,10 +375,10 @@ def encode(records: pl.DataFrame, bite: Bite, plan: Plan) -> tuple[Part, ...]:
         blocks = encode_on_both_cores(own.select(list(DELIVERY_RECORD.frame)), marker, [n for of in borders for n in of])
         path = plan.staging / "parts" / partner / f"{bite.name}.blocks"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(blocks)
-        sizes = iter(avro.inspect(avro.header(DELIVERY_RECORD, marker) + blocks, DELIVERY_RECORD).blocks)
+        path.write_bytes(b"".join(blocks))
+        sizes = iter(blocks)
         buckets = [
-            (bucket, number, sum(next(sizes).bytes for _ in of))
+            (bucket, number, sum(len(next(sizes)) for _ in of))
             for (bucket, number), of in zip(places.select("bucket", "len").iter_rows(), borders, strict=True)
         ]
         counted = own.group_by("benefit", "action").len().sort("benefit", "action")
@@ -386,13 +387,14 @@ def encode(records: pl.DataFrame, bite: Bite, plan: Plan) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def encode_on_both_cores(records: pl.DataFrame, marker: bytes, rows: Sequence[int]) -> bytes:
+def encode_on_both_cores(records: pl.DataFrame, marker: bytes, rows: Sequence[int]) -> list[bytes]:
     """Records as Avro blocks of given numbers of rows; the codec lets go of the interpreter, so two halves take little more than half the time."""
     half = len(rows) // 2
     cut = sum(rows[:half])
     halves = [(records.slice(0, cut), rows[:half]), (records.slice(cut), rows[half:])]
     with ThreadPoolExecutor(max_workers=2) as pool:
-        return b"".join(pool.map(lambda part: avro.encode(part[0], DELIVERY_RECORD, marker, part[1]), halves))
+        encoded = pool.map(lambda part: avro.encode_blocks(part[0], DELIVERY_RECORD, marker, part[1]), halves)
+        return [block for blocks in encoded for block in blocks]
 
 
 def stage_changes(

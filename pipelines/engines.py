@@ -13,9 +13,10 @@ from schemas.errors import UsageError
 @dataclass(frozen=True)
 class Engine:
     """A runner and its options. The embedded runner is named: `DirectRunner` would first try to download another one, and its
-    multi-threaded mode loses elements."""
+    multi-threaded mode loses elements. at_once: how many files, bites or partners one worker is given at a time."""
 
     runner: Callable[[], Any]
+    at_once: int
     arguments: tuple[str, ...] = ()
 
     def options(self) -> PipelineOptions:
@@ -23,7 +24,7 @@ class Engine:
         return PipelineOptions(list(self.arguments))
 
 
-ENGINES = {"embedded": Engine(FnApiRunner)}
+ENGINES = {"embedded": Engine(FnApiRunner, at_once=1024)}
 
 
 def options(name: str) -> Engine:

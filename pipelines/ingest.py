@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from pipelines.plan import Plan
+from pipelines.side_by_side import Description
 from schemas.buckets import arrival_of, bucket_of
 from schemas.contracts import BY_DATASET, ORDER_LINE
 from schemas.errors import BrokenFileError, VerificationError
@@ -30,7 +31,7 @@ WAITING_FACTS = pl.Schema({**FACTS, "drop_benefit": pl.String()})
 
 
 @dataclass(frozen=True)
-class FileTask:
+class FileTask(Description):
     """One file of a waiting drop. offset: rows of the drop's files before it."""
 
     ordinal: int
@@ -40,7 +41,7 @@ class FileTask:
 
 
 @dataclass(frozen=True)
-class Examined:
+class Examined(Description):
     """What the persons chain must know of one of its files before anything is cut."""
 
     ordinal: int
@@ -52,7 +53,7 @@ class Examined:
 
 
 @dataclass(frozen=True)
-class Linked:
+class Linked(Description):
     """Who is who tonight. aliases: file of (number, person); moves: old key -> key; persons: what the persons chain consumed."""
 
     aliases: str
@@ -64,7 +65,7 @@ class Linked:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Piece(Description):
     """A part of a file, sorted by bucket. broad: REFRESH lines that name no person, and so concern every bucket."""
 
     ordinal: int
@@ -75,7 +76,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Description):
     """Which drops are judged tonight, as if no gate closed. cuts: by chain; pieces: by data set."""
 
     cuts: Mapping[str, Cut]

@@ -1,4 +1,4 @@
-"""The night, from drops to deliveries. The elements are files, bites of buckets and partners: only descriptions of what lies in staging travel."""
+"""The night, from drops to deliveries. The elements are batches of files, bites of buckets and partners: only descriptions of what lies in staging travel."""
 
 import apache_beam as beam
 from apache_beam.pvalue import AsList, AsSingleton
@@ -7,23 +7,28 @@ from pipelines.deliver import decide, deliver_bite, put_together
 from pipelines.failures import guarded
 from pipelines.ingest import choose, cut_file, examine, link, rows_of, tasks
 from pipelines.plan import Plan
-from pipelines.side_by_side import batched, side_by_side
+from pipelines.side_by_side import in_batches, side_by_side
 from pipelines.staged import write_staged
 from pipelines.take import bites, take_bite
 
 
-def night(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
-    """Stage a night: drops are linked, cut, judged and consumed; what each partner does not know yet is written as its delivery."""
-    once = pipeline | "Once" >> beam.Create([None])
+def night(pipeline: beam.Pipeline, plan: Plan, at_once: int) -> beam.PCollection[str]:
+    """Stage a night: drops are linked, cut, judged and consumed; what each partner does not know yet is written as its delivery.
 
-    examined = pipeline | "PersonFiles" >> beam.Create(list(tasks(plan, "persons"))) | "Examine" >> beam.Map(guarded(examine), plan)
+    at_once: how many files, bites or partners make a batch.
+    """
+    once = pipeline | "Once" >> beam.Create([None], reshuffle=False)
+
+    examined = (
+        pipeline
+        | "PersonFiles" >> beam.Create(in_batches(tasks(plan, "persons"), at_once))
+        | "Examine" >> beam.FlatMap(guarded(side_by_side(examine, rows_of)), plan)
+    )
     linked = AsSingleton(once | "LinkPersons" >> beam.Map(guarded(link), AsList(examined), plan))
 
     pieces = (
         pipeline
-        | "Files" >> beam.Create(list(tasks(plan)))
-        | "Spread" >> beam.Reshuffle()
-        | "FilesAtOnce" >> batched()
+        | "Files" >> beam.Create(in_batches(tasks(plan), at_once))
         | "Cut" >> beam.FlatMap(guarded(side_by_side(cut_file, rows_of)), linked, plan)
         | "Pieces" >> beam.FlatMap(list)
     )
@@ -31,24 +36,20 @@ def night(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
 
     taken = (
         once
-        | "Bites" >> beam.FlatMap(lambda _, c: bites(c, plan), choice)
-        | "SpreadBites" >> beam.Reshuffle()
-        | "BitesAtOnce" >> batched()
-        | "Take" >> beam.FlatMap(guarded(side_by_side(take_bite)), choice, plan)
+        | "Bites" >> beam.FlatMap(lambda _, c: in_batches(bites(c, plan), at_once), choice)
+        | "Spread" >> beam.Reshuffle()
+        | "Take" >> beam.Map(guarded(side_by_side(take_bite)), choice, plan)
     )
-    verdict = AsSingleton(once | "Decide" >> beam.Map(guarded(decide), AsList(taken), choice, plan))
+    verdict = AsSingleton(once | "Decide" >> beam.Map(guarded(decide), AsList(taken | "Intakes" >> beam.FlatMap(list)), choice, plan))
 
     delivered = (
         taken
-        | "Bite" >> beam.Map(lambda intake: intake.bite)
-        | "TakenAtOnce" >> batched()
+        | "BitesTaken" >> beam.Map(lambda intakes: [intake.bite for intake in intakes])
         | "Deliver" >> beam.FlatMap(guarded(side_by_side(deliver_bite)), verdict, plan)
     )
     deliveries = (
         pipeline
-        | "Partners" >> beam.Create(list(plan.conf.partners))
-        | "SpreadPartners" >> beam.Reshuffle()
-        | "PartnersAtOnce" >> batched()
+        | "Partners" >> beam.Create(in_batches(plan.conf.partners, at_once))
         | "PutTogether" >> beam.FlatMap(guarded(side_by_side(put_together)), AsList(delivered), verdict, plan)
     )
     staged: beam.PCollection[str] = once | "Stage" >> beam.Map(guarded(write_staged), AsList(delivered), AsList(deliveries), verdict, plan)

@@ -14,6 +14,7 @@ from pipelines.decisions import deciding
 from pipelines.failures import guarded, raise_noted
 from pipelines.ingest import PIECE_ROWS, SUBSCRIPTION_KEY
 from pipelines.plan import Plan, settled_plan
+from pipelines.side_by_side import Description, in_batches, side_by_side
 from pipelines.take import Bite, load, permission_frame, split_buckets, standing_subscriptions
 from pipelines.view import LEDGER, TOLD_KEY, Clock, lost_in_store, nothing_staged, view
 from schemas.buckets import FIRST_RECORD_NO
@@ -34,7 +35,7 @@ DELIVERED = pl.Schema(
 
 
 @dataclass(frozen=True)
-class PartFile:
+class PartFile(Description):
     """A part of a published delivery."""
 
     partner: str
@@ -53,7 +54,7 @@ def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str
         plan.staging.mkdir(parents=True)
         try:
             with beam.Pipeline(runner=engine.runner(), options=engine.options()) as pipeline:
-                compare_everybody(pipeline, plan, partner)
+                compare_everybody(pipeline, plan, partner, engine.at_once)
         except RuntimeError:
             raise_noted(plan.staging)
             raise
@@ -82,20 +83,19 @@ def staged_differences(plan: Plan) -> list[TableFile]:
     return [TableFile(str(path), 1, 0, plan.buckets) for path in sorted((plan.staging / "differences").glob("*.parquet"))]
 
 
-def compare_everybody(pipeline: beam.Pipeline, plan: Plan, partner: str | None) -> None:
-    """Read what was delivered, then compare bite by bite."""
+def compare_everybody(pipeline: beam.Pipeline, plan: Plan, partner: str | None, at_once: int) -> None:
+    """Read what was delivered, then compare bite by bite. at_once: parts or bites in a batch."""
     delivered = (
         pipeline
-        | "DeliveredParts" >> beam.Create(list(delivered_parts(plan, partner)))
-        | "SpreadParts" >> beam.Reshuffle()
-        | "ReadDelivered" >> beam.FlatMap(guarded(read_delivered), plan)
+        | "DeliveredParts" >> beam.Create(in_batches(delivered_parts(plan, partner), at_once))
+        | "ReadDelivered" >> beam.FlatMap(guarded(side_by_side(read_delivered)), plan)
+        | "Delivered" >> beam.FlatMap(list)
     )
     rows = sum(file.rows for file in plan.files["facts"])
     _ = (
         pipeline
-        | "Bites" >> beam.Create(split_buckets(plan.buckets, rows))
-        | "SpreadBites" >> beam.Reshuffle()
-        | "Reconcile" >> beam.Map(guarded(reconcile_bite), AsList(delivered), partner, plan)
+        | "Bites" >> beam.Create(in_batches(split_buckets(plan.buckets, rows), at_once))
+        | "Reconcile" >> beam.Map(guarded(side_by_side(reconcile_bite)), AsList(delivered), partner, plan)
     )
 
 

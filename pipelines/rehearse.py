@@ -15,6 +15,7 @@ from pipelines.ingest import SUBSCRIPTION_KEY
 from pipelines.plan import Plan, settled_plan
 from pipelines.reconcile import settled_groups
 from pipelines.run import prepare
+from pipelines.side_by_side import in_batches, side_by_side
 from pipelines.take import Bite, permission_frame, split_buckets, standing_subscriptions
 from pipelines.view import Clock, nothing_staged, view
 from schemas.errors import LefiError, RefusedError
@@ -69,13 +70,13 @@ def compare_release(plan: Plan, partner: str | None, engine: engines.Engine) -> 
     that are not current, of which more than the release would differ; samples: some differences of each kind.
     """
     plan.staging.mkdir(parents=True)
+    rows = sum(file.rows for file in plan.files["facts"])
     try:
         with beam.Pipeline(runner=engine.runner(), options=engine.options()) as pipeline:
             _ = (
                 pipeline
-                | "Bites" >> beam.Create(split_buckets(plan.buckets, sum(file.rows for file in plan.files["facts"])))
-                | "SpreadBites" >> beam.Reshuffle()
-                | "CompareRelease" >> beam.Map(guarded(compare_bite), partner, plan)
+                | "Bites" >> beam.Create(in_batches(split_buckets(plan.buckets, rows), engine.at_once))
+                | "CompareRelease" >> beam.Map(guarded(side_by_side(compare_bite)), partner, plan)
             )
     except (RuntimeError, LefiError, OSError):
         raise_noted(plan.staging)

@@ -88,7 +88,7 @@ def stage(plan: Plan, engine: engines.Engine) -> dict[str, Any]:
     plan.staging.mkdir(parents=True)
     try:
         with beam.Pipeline(runner=engine.runner(), options=engine.options()) as pipeline:
-            night(pipeline, plan)
+            night(pipeline, plan, engine.at_once)
     except (RuntimeError, LefiError, OSError):
         raise_noted(plan.staging)
         raise

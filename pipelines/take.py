@@ -8,6 +8,7 @@ import polars as pl
 from pipelines.concerned import a_refresh_waits, concerned
 from pipelines.ingest import LINES, SUBSCRIPTION_KEY, WAITING_FACTS, Choice, is_broad
 from pipelines.plan import Plan
+from pipelines.side_by_side import Description
 from pipelines.totals import must_equal
 from schemas.buckets import ordinal_of
 from schemas.frames import DIFFERENCES, FACTS, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS, SUBSCRIPTIONS
@@ -30,7 +31,7 @@ MEMBER_KEY = ("refresh", "partner", "person", "benefit")
 
 
 @dataclass(frozen=True)
-class Bite:
+class Bite(Description):
     """Buckets `first` to `last`, both included."""
 
     first: int
@@ -43,7 +44,7 @@ class Bite:
 
 
 @dataclass(frozen=True)
-class Intake:
+class Intake(Description):
     """What came in for a bite.
 
     files: staged, by table; counted: (ordinal, outcome) -> facts; totals: of the new ones; subscriptions: those active, of the persons whom the

@@ -26,8 +26,8 @@ from storage.avro_schema import Type, as_json, has_cut, smallest
 from storage.avro_walk import DECIMAL_LIMIT, cut
 
 BLOCK_ROWS = 4096
-READ_ROWS = 1 << 18  # rows that `read` decodes at a time
-READ_BYTES = 256 << 20  # and bytes
+READ_BYTES = 256 << 20  # of content that is held decoded, before it is handed on
+DECODE_ROWS = 1 << 15  # at a time: what is larger costs half as much again, in memory that is asked for and given back
 NONCE = secrets.token_hex(16)  # marks rows of ours between blocks; never written
 ARROW = {"string": pa.large_string(), "int": pa.int32(), "long": pa.int64(), "boolean": pa.bool_()}
 LOGICAL = {"date": pa.date32(), "timestamp-millis": pa.timestamp("ms", "UTC"), "decimal": pa.decimal128(12, 2)}
@@ -39,7 +39,12 @@ def header(contract: Contract, marker: bytes) -> bytes:
 
 
 def encode(frame: pl.DataFrame, contract: Contract, marker: bytes, block_rows: Sequence[int] | None = None) -> bytes:
-    """Encode a frame as blocks, without a header.
+    """Encode a frame as blocks that follow each other, without a header. The arguments are those of `encode_blocks`."""
+    return b"".join(encode_blocks(frame, contract, marker, block_rows))
+
+
+def encode_blocks(frame: pl.DataFrame, contract: Contract, marker: bytes, block_rows: Sequence[int] | None = None) -> list[bytes]:
+    """Encode a frame as blocks, each with its count, size and marker.
 
     block_rows: rows of each block, 4096 by default. Raises VerificationError when frame or block_rows do not fit the contract or the frame.
     """
@@ -47,7 +52,7 @@ def encode(frame: pl.DataFrame, contract: Contract, marker: bytes, block_rows: S
     if sum(cuts) != frame.height or any(rows <= 0 for rows in cuts):
         raise VerificationError(f"{contract.name}: blocks of {sum(cuts)} rows for a frame of {frame.height}, or an empty block")
     if not cuts:
-        return b""
+        return []
     table = to_arrow(require(frame, contract.frame, f"encode {contract.name}"), contract)
     buffer = io.BytesIO()
     sink = AvroBuffSink(buffer, table.schema.empty_table(), None)
@@ -55,7 +60,7 @@ def encode(frame: pl.DataFrame, contract: Contract, marker: bytes, block_rows: S
         sink.write(table.slice(end - rows, rows))
     sink.close()
     blocks = read_index(buffer).blocks
-    return b"".join(avro_blocks.snapped(block.rows, read_content(buffer, "null", block), marker) for block in blocks)
+    return [avro_blocks.snapped(block.rows, read_content(buffer, "null", block), marker) for block in blocks]
 
 
 def chunks(height: int) -> list[int]:
@@ -145,12 +150,26 @@ def inspect(source: Path | bytes, contract: Contract) -> AvroFile:
 
 def read(source: Path | bytes, contract: Contract) -> pl.DataFrame:
     """Read a file as the contract's frame. Raises BrokenFileError."""
-    frames = list(batches(source, contract, READ_ROWS))
+    frames = [frame for frame, _ in decoded(source, contract, DECODE_ROWS)]
     return pl.concat(frames, rechunk=True) if frames else contract.frame.to_frame()
 
 
 def batches(source: Path | bytes, contract: Contract, rows: int) -> Iterator[pl.DataFrame]:
     """Read a file as frames of at least `rows` rows, or less where 256 MiB are reached: whole blocks. Raises BrokenFileError."""
+    frames: list[pl.DataFrame] = []
+    bytes_held = 0
+    for frame, size in decoded(source, contract, min(rows, DECODE_ROWS)):
+        frames.append(frame)
+        bytes_held += size
+        if sum(each.height for each in frames) >= rows or bytes_held >= READ_BYTES:
+            yield pl.concat(frames)
+            frames, bytes_held = [], 0
+    if frames:
+        yield pl.concat(frames)
+
+
+def decoded(source: Path | bytes, contract: Contract, rows: int) -> Iterator[tuple[pl.DataFrame, int]]:
+    """Decode so many rows at a time, or a bit more: whole blocks. Frames, and how many bytes each was."""
     with opened(source) as file:
         found, layout = index(file, contract)
         contents: list[bytes] = []
@@ -160,7 +179,7 @@ def batches(source: Path | bytes, contract: Contract, rows: int) -> Iterator[pl.
             rows_held += block.rows
             bytes_held += len(contents[-1])
             if rows_held >= rows or bytes_held >= READ_BYTES or number + 1 == len(found.blocks):
-                yield decode(contents, [one.rows for one in found.blocks[first : number + 1]], layout, contract, first)
+                yield decode(contents, [one.rows for one in found.blocks[first : number + 1]], layout, contract, first), bytes_held
                 contents, first, rows_held, bytes_held = [], number + 1, 0, 0
 
 

@@ -11,6 +11,7 @@ from apache_beam.pvalue import AsList
 import pipelines.nightly
 from pipelines.deliver import Delivered, Delivery
 from pipelines.ingest import Examined, FileTask, Piece
+from pipelines.side_by_side import in_batches
 from pipelines.take import Bite, Intake
 from tests.kit import World, small_story
 
@@ -39,18 +40,16 @@ def instead(element: Any, doomed: Doomed, copies: int) -> Iterable[Any]:
 
 
 def unreliable(patch: pytest.MonkeyPatch, doomed: Doomed, copies: int) -> None:
-    """Make the runner lose (0 copies) or double (2) elements on the way through shuffles and side inputs."""
-    shuffle, side_input, labels = beam.Reshuffle, AsList, (f"Way {place}" for place in count())
+    """Make the runner lose (0 copies) or double (2) elements on the way: out of a batch, and to side inputs."""
+    side_input, labels = AsList, (f"Way {place}" for place in count())
 
-    class Unreliable(beam.PTransform):  # type: ignore[type-arg]  # Beam's own is not generic at run time
-        def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[Any]:
-            arrived: beam.PCollection[Any] = elements | beam.FlatMap(instead, doomed, copies) | shuffle()  # type: ignore[no-untyped-call]  # Beam's own
-            return arrived
+    def unreliable_batches(elements: Iterable[Any], size: int) -> list[tuple[Any, ...]]:
+        return in_batches([each for element in elements for each in instead(element, doomed, copies)], size)
 
     def unreliable_input(elements: beam.PCollection[Any]) -> Any:
         return side_input(elements | next(labels) >> beam.FlatMap(instead, doomed, copies))
 
-    patch.setattr(beam, "Reshuffle", Unreliable)
+    patch.setattr(pipelines.nightly, "in_batches", unreliable_batches)
     patch.setattr(pipelines.nightly, "AsList", unreliable_input)
 
 
