@@ -35,11 +35,15 @@ def write_page(path: Path, wish: Wish, foreseen: Mapping[str, Any], outcomes: pl
 
 def amounts_by_title(outcomes: pl.DataFrame, change: pl.Series) -> Sequence[tuple[str, pl.Series]]:
     """The three pictures."""
-    return [("Kronor a month before", outcomes["before"]), ("Kronor a month after", outcomes["after"]), ("Change in kronor", change)]
+    return [
+        ("Decisions by kronor a month before", outcomes["before"]),
+        ("Decisions by kronor a month after", outcomes["after"]),
+        ("Decisions by change in kronor", change),
+    ]
 
 
 def histogram(title: str, amounts: pl.Series) -> str:
-    """Persons by amount, as columns."""
+    """Decisions by amount, as columns."""
     known = amounts.drop_nulls().cast(pl.Float64)
     if known.is_empty():
         return paragraph(f"{title}: no amounts.")
@@ -51,10 +55,12 @@ def histogram(title: str, amounts: pl.Series) -> str:
 
 
 def nights(slices: Sequence[Mapping[str, Any]]) -> str:
-    """Persons and records by night, as a table."""
+    """Persons and records by night, and each partner's share of its throttle, as a table."""
     partners = sorted({partner for each in slices for partner in each["partners"]})
-    rows = (
-        (str(each["slice"]), each["persons"], *(each["partners"].get(partner, {}).get("records", 0) for partner in partners))
-        for each in slices
-    )
-    return table("Persons and records by night", ("Night", "Persons", *partners), rows)
+    rows = ((str(each["slice"]), each["persons"], *(load(each["partners"].get(partner)) for partner in partners)) for each in slices)
+    return table("Persons by night; records, and their share of the partner's throttle", ("Night", "Persons", *partners), rows)
+
+
+def load(of_partner: Mapping[str, Any] | None) -> str:
+    """A partner's records of a night, and what they are of its throttle."""
+    return f"{of_partner['records']:,} ({of_partner['percent_of_throttle']} %)" if of_partner else "0"
