@@ -18,10 +18,9 @@ def concerned(first: int, last: int, choice: Choice, plan: Plan, permissions: pl
     Concerned are those with facts, register records or orders tonight, those moved by a merge, what is touched or waits in a refresh, and
     whose subscription owes something or ends. A refresh for no one person, a recalculation, a retraction and a release may concern everybody.
     """
-    decided = plan.decisions
-    taken_back = decided.released_tonight or any(each.fresh for each in decided.retractions)
-    if choice.broad or taken_back or any(each.due for each in decided.recalculations):
+    if everybody(choice, plan):
         return None
+    decided = plan.decisions
     moves = choice.linked.moves
     came = [file for files in choice.pieces.values() for file in files]
     found = [
@@ -33,6 +32,13 @@ def concerned(first: int, last: int, choice: Choice, plan: Plan, permissions: pl
         owed_or_ending(first, last, plan, permissions),
     ]
     return pl.concat([each.alias("person") for each in found]).drop_nulls().unique().sort()
+
+
+def everybody(choice: Choice, plan: Plan) -> bool:
+    """Whether tonight may concern any person at all."""
+    decided = plan.decisions
+    taken_back = decided.released_tonight or any(each.fresh for each in decided.retractions)
+    return bool(choice.broad or taken_back or any(each.due for each in decided.recalculations))
 
 
 def a_refresh_waits(plan: Plan) -> bool:

@@ -13,7 +13,7 @@ from pipelines.ingest import SUBSCRIPTION_KEY, Choice
 from pipelines.plan import Plan
 from pipelines.recalculation import recalculate_bite
 from pipelines.side_by_side import Description
-from pipelines.take import MEMBER_KEY, Bite, Intake, load, standing_subscriptions
+from pipelines.take import MEMBER_KEY, Bite, Intake, load, row_count, split, standing_subscriptions
 from pipelines.totals import must_equal
 from pipelines.view import DAYS_IN, FACTS_IN, TOTALLED, Clock, audited, lost_in_store, view
 from schemas.buckets import ordinal_of
@@ -290,8 +290,11 @@ def watched_in_vain(
     """(partner, benefit) of the active subscriptions whose benefit is withheld."""
     if not withheld:
         return frozenset()
-    active = with_the_others(subscriptions, who, bite, plan).filter(pl.col("benefit").is_in(list(withheld)))
-    return frozenset(active.select("partner", "benefit").unique().iter_rows())
+    found: set[tuple[str, str]] = set()
+    for part in split(bite, row_count(plan.files["subscriptions"]) * (bite.last - bite.first + 1) // plan.buckets):
+        active = with_the_others(subscriptions, who, part, plan).filter(pl.col("benefit").is_in(list(withheld)))
+        found.update(active.select("partner", "benefit").unique().iter_rows())
+    return frozenset(found)
 
 
 def audit(bite: Bite, plan: Plan, subscriptions: pl.DataFrame, due: pl.DataFrame, staged: Callable[[str], list[TableFile]]) -> Totals:

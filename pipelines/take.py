@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from pipelines.concerned import a_refresh_waits, concerned
+from pipelines.concerned import a_refresh_waits, concerned, everybody
 from pipelines.ingest import LINES, SUBSCRIPTION_KEY, WAITING_FACTS, Choice, is_broad
 from pipelines.plan import Plan
 from pipelines.side_by_side import Description
@@ -27,6 +27,7 @@ from transforms.take_orders import RECEIPTS, REFRESHES, Taken, end_subscriptions
 from transforms.total import total_facts
 
 BITE_ROWS = 150_000
+AUDIT_TURNS = 64  # nights until every bucket was audited
 MEMBER_KEY = ("refresh", "partner", "person", "benefit")
 
 
@@ -64,17 +65,43 @@ class Intake(Description):
 
 
 def bites(choice: Choice, plan: Plan) -> list[Bite]:
-    """Cut the buckets into bites of about BITE_ROWS facts each."""
-    return split_buckets(plan.buckets, sum(file.rows for file in (*plan.files["facts"], *choice.pieces["facts"])))
+    """Cut the buckets into bites of about BITE_ROWS facts that the night will look at."""
+    return split_buckets(plan.buckets, rows_ahead(choice, plan))
+
+
+def rows_ahead(choice: Choice, plan: Plan) -> int:
+    """About how many facts the night will hold, all buckets together: those that came, those in the store of persons whom it concerns, and the audit's.
+
+    A subscription counts for a quarter: where a benefit was withheld, those that wait for it are looked at.
+    """
+    stored, came = row_count(plan.files["facts"]), row_count(choice.pieces["facts"])
+    if everybody(choice, plan):
+        return stored + came
+    persons = sum(map(row_count, choice.pieces.values())) + row_count(plan.files["touched"])
+    if a_refresh_waits(plan):
+        persons += row_count(plan.files["members"])
+    waiting = row_count(plan.files["subscriptions"]) // 4 if any(state.since for state in plan.states.values()) else 0
+    facts_each = stored / max(1, row_count(plan.files["persons"]))
+    return came + min(stored, int(persons * facts_each)) + stored // AUDIT_TURNS + waiting
+
+
+def row_count(files: Iterable[TableFile]) -> int:
+    """Rows of some files."""
+    return sum(file.rows for file in files)
 
 
 def split_buckets(buckets: int, rows: int) -> list[Bite]:
     """Bites of equally many buckets, about BITE_ROWS facts each; buckets are alike, as persons are hashed into them."""
-    count = 1
+    return split(Bite(0, buckets - 1), rows)
+
+
+def split(bite: Bite, rows: int) -> list[Bite]:
+    """A run of buckets, a power of two, with so many rows as runs of about BITE_ROWS."""
+    buckets, count = bite.last - bite.first + 1, 1
     while count < buckets and rows / count > BITE_ROWS:
         count *= 2
     size = buckets // count
-    return [Bite(first, first + size - 1) for first in range(0, buckets, size)]
+    return [Bite(first, first + size - 1) for first in range(bite.first, bite.last + 1, size)]
 
 
 def load(

@@ -8,7 +8,7 @@ from time import perf_counter, time
 import polars as pl
 
 from pipelines.plan import Plan
-from pipelines.take import Bite, load, retractions
+from pipelines.take import AUDIT_TURNS, Bite, load, retractions
 from pipelines.totals import must_equal
 from schemas.contracts import DELIVERY_RECORD
 from schemas.frames import DIFFERENCES, FACTS, PERSONS, QUARANTINE, TOLD, TOTALS
@@ -119,5 +119,5 @@ def lost_in_store(first: int, last: int, plan: Plan) -> pl.DataFrame:
 
 def audited(bite: Bite, plan: Plan) -> list[int]:
     """The buckets of a bite whose turn it is to be audited: each once in 64 nights."""
-    turns = min(64, plan.buckets)
+    turns = min(AUDIT_TURNS, plan.buckets)
     return [bucket for bucket in range(bite.first, bite.last + 1) if bucket % turns == plan.night % turns]
