@@ -17,6 +17,7 @@ from schemas.contracts import BENEFIT_FACT, BY_DATASET, ORDER_LINE, PERSON, Cont
 from schemas.errors import RefusedError, UsageError
 from storage import avro, durable
 from storage.inbox import HEAD
+from storage.workspace import Workspace
 from synthetic import facts, nights, orders, people, stock
 from synthetic.catalogue import BENEFITS
 from synthetic.dice import Dice, Ints
@@ -57,8 +58,10 @@ def generate(
 
     Returns first and last date, drops made and kept, and rows by dataset of all of them. Kept is what a run with the same arguments has
     left, so more nights can follow. UsageError for an impossible number or an unknown scenario; RefusedError, before anything is written,
-    where the inbox has another drop of one of the names.
+    where the inbox has another drop of one of the names, and for a workspace of a newer lefi.
     """
+    if Workspace(workspace).catalog_file.exists():
+        Workspace(workspace).catalog()
     if nights < 1:
         raise UsageError(f"--nights {nights}: at least one business date is needed")
     first, emphasis = start or FIRST_DATE, scenario_of(scenario)

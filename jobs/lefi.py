@@ -204,7 +204,7 @@ def reconcile(
     from jobs.reconcile import reconcile as compare
     from jobs.reconcile import show
 
-    finish(compare(workspace, partner, heal, runner), as_json, show)
+    finish(compare(workspace, partner, heal, runner, say), as_json, show)
 
 
 @app.command(

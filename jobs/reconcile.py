@@ -1,6 +1,6 @@
 """`lefi reconcile`: every difference between what is visible, what was told, and what was delivered."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,9 @@ from pipelines.reconcile import reconcile as compare
 from storage.workspace import Workspace
 
 
-def reconcile(workspace: Path, partner: str | None, heal: bool, runner: str) -> dict[str, Any]:
+def reconcile(workspace: Path, partner: str | None, heal: bool, runner: str, say: Callable[[str], None]) -> dict[str, Any]:
     """Compare everybody; the summary of contract section 2. The persons stand in the command's file, if one was given."""
-    found = dict(compare(Workspace(workspace), partner, heal, runner))
+    found = dict(compare(Workspace(workspace), partner, heal, runner, say))
     found.pop("found")
     return found
 

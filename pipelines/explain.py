@@ -15,6 +15,7 @@ from pipelines.ingest import SUBSCRIPTION_KEY
 from pipelines.plan import Decisions, Plan, read_decisions, settled_plan
 from pipelines.run import report_of
 from pipelines.take import MEMBER_KEY, Bite, permission_frame, retractions
+from pipelines.upgrade import require_recoded
 from pipelines.view import Clock, nothing_staged, view
 from schemas.buckets import DROP_BITS, FIRST_RECORD_NO, ROW_BITS, bucket_of
 from schemas.config import PERSONS as PERSONS_CHAIN
@@ -63,6 +64,7 @@ def explain(workspace: Workspace, partner: str, number: str, benefit: str | None
     if not is_valid(number):
         raise UsageError("--person: not a personnummer (R10): 12 digits, a real date, the right check digit")
     catalog = workspace.catalog()
+    require_recoded(catalog)
     plan = settled_plan(workspace, catalog, read_conf(workspace.conf))
     if partner not in plan.conf.partners:
         raise RefusedError(f"--partner {partner}: not in conf/partners.yaml")

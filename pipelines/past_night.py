@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import polars as pl
 from pipelines.deliver import decide_refreshes, stage_changes
 from pipelines.ingest import MOVING, PIECE_ROWS, SUBSCRIPTION_KEY, Choice, Linked, cut_file, examine, move, tasks
 from pipelines.plan import Plan, Waiting, read_decisions, read_states
+from pipelines.recalculation import recalculate_bite
 from pipelines.take import Bite, Intake, pick, split_buckets, take_facts, take_for
 from pipelines.view import DAYS_IN, FACTS_IN, TOTALLED
 from schemas.buckets import bucket_of, night_of
@@ -142,10 +143,14 @@ class PastNight:
         return {ordinal: drop if drop and drop.sha256 == rows[ordinal]["sha256"] else None for ordinal, drop in sorted(drops.items())}
 
     @property
+    def withheld(self) -> set[str]:
+        """The chains that were withheld."""
+        return {row["chain"] for row in self.document["rows"]["chains"] if row["code"]}
+
+    @property
     def current(self) -> list[str]:
         """The benefits that were not withheld."""
-        withheld = {row["chain"] for row in self.document["rows"]["chains"] if row["code"]}
-        return [benefit for benefit in self.plan.conf.benefits if benefit not in withheld]
+        return [benefit for benefit in self.plan.conf.benefits if benefit not in self.withheld]
 
     def need(self, dataset: str) -> None:
         """Raise UnreachableError when a consumed drop of a data set is gone."""
@@ -179,12 +184,10 @@ class PastNight:
         }
         if name in makers:
             made = makers[name]()
-        elif name in ("facts", "quarantine"):
+        elif name in ("facts", "quarantine", "recalculated"):
             made = self.judged.get(name, [])
-        elif name in ("subscriptions", "refreshes", "members"):
-            made = self.ordered.get(name, [])
         else:
-            raise UnreachableError("it is only in its own files: restore the table from a backup")
+            made = self.ordered.get(name, [])
         moved = self.linked.moved.get(name, ()) if name in MOVING and name not in ("subscriptions", "touched") else ()
         return [*moved, *made]
 
@@ -235,7 +238,7 @@ class PastNight:
 
     @cached_property
     def judged(self) -> dict[str, list[TableFile]]:
-        """The night's facts, judged again."""
+        """The night's facts, judged again, and its slices of recalculations, computed again."""
         self.need("facts")
         pieces = tuple(piece.file for task in tasks(self.plan, "facts") for piece in cut_file(task, self.linked, self.plan))
         choice = Choice({}, (), {}, {"persons": (), "facts": pieces, "orders": ()}, (), self.linked)
@@ -243,9 +246,16 @@ class PastNight:
         for bite in self.bites:
             files: dict[str, TableFile] = {}
             take_facts(bite, choice, self.plan, files)
+            recalculate_bite(bite, self.withheld, self.linked.aliases, self.plan, partial(self.came, files), files)
             for name, file in files.items():
                 found.setdefault(name, []).append(file)
         return found
+
+    def came(self, files: Mapping[str, TableFile], name: str) -> list[TableFile]:
+        """What of a table came with the night. files: what is judged of a bite."""
+        if name == "persons":
+            return list(self.added("persons"))
+        return [*self.linked.moved.get(name, ()), *pick(files, name)]
 
     # What was said
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.schedule import Recalculation, schedule
+from schemas import frames
 from schemas.buckets import arrival_of
 from schemas.config import Conf
 from schemas.frames import CHAINS, DROPS, RECALCULATIONS, RUNS, TABLES
@@ -21,6 +22,8 @@ from storage.inbox import Drop, Oddity, scan
 from storage.tables import TableFile
 from storage.workspace import Catalog, LastDelivery, Workspace
 from transforms.cut_chains import Candidate, ChainState, by_date, worth_reading
+
+NOTHING: Mapping[str, tuple[TableFile, ...]] = {}
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,9 @@ class Retraction:
 
 @dataclass(frozen=True)
 class Decisions:
-    """What operators decided. last: number of the last command; refreshes, released_tonight and healing are those that no night has taken yet."""
+    """What operators decided. last: number of the last command; refreshes, released_tonight and healing are those that no night has taken yet;
+    heals_of_ledger: those whose digests are of this code's content version; when the ledger was recoded after one, it is as delivered again.
+    """
 
     last: int = 0
     accepted: frozenset[tuple[str, str]] = frozenset()
@@ -57,6 +62,7 @@ class Decisions:
     retractions: tuple[Retraction, ...] = ()
     refreshes: tuple[Command, ...] = ()
     heals: tuple[TableFile, ...] = ()
+    heals_of_ledger: tuple[TableFile, ...] = ()
     healing: tuple[TableFile, ...] = ()
     recalculations: tuple[Recalculation, ...] = ()
 
@@ -120,9 +126,16 @@ class Plan:
         return {waiting.ordinal: waiting.drop for waiting in self.waiting}
 
 
-def make_plan(workspace: Workspace, catalog: Catalog, conf: Conf, business_date: date, overruled: Mapping[str, tuple[str, str]]) -> Plan:
-    """Pin the inputs of a night."""
-    files = {name: tables.files(table_folder(workspace, name)) for name in TABLES}
+def make_plan(
+    workspace: Workspace,
+    catalog: Catalog,
+    conf: Conf,
+    business_date: date,
+    overruled: Mapping[str, tuple[str, str]],
+    instead: Mapping[str, tuple[TableFile, ...]],
+) -> Plan:
+    """Pin the inputs of a night. instead: files to be taken for those of a table."""
+    files = {name: tables.files(table_folder(workspace, name)) for name in TABLES} | dict(instead)
     states = read_states(files["chains"], catalog.night)
     done = set(tables.read(files["drops"], DROPS)["drop"])
     drops, notes = look_at_inbox(workspace, conf, states, done, business_date)
@@ -160,9 +173,12 @@ def read_states(files: tuple[TableFile, ...], night: int) -> dict[str, ChainStat
     return {row["chain"]: ChainState(row["last"], row["since"], tuple(row["sizes"])) for row in rows.iter_rows(named=True)}
 
 
-def settled_plan(workspace: Workspace, catalog: Catalog, conf: Conf) -> Plan:
-    """The workspace as the last night left it, for what only looks: no drop waits, no command that a night has not taken counts."""
-    files = {name: tables.files(table_folder(workspace, name)) for name in TABLES}
+def settled_plan(workspace: Workspace, catalog: Catalog, conf: Conf, instead: Mapping[str, tuple[TableFile, ...]] = NOTHING) -> Plan:
+    """The workspace as the last night left it, for what only looks: no drop waits, no command that a night has not taken counts.
+
+    instead: files to be taken for those of a table.
+    """
+    files = {name: tables.files(table_folder(workspace, name)) for name in TABLES} | dict(instead)
     return Plan(
         root=str(workspace.root),
         business_date=catalog.business_date or date.min,
@@ -188,6 +204,7 @@ def read_decisions(
     given = [command for command in commands.read(workspace) if up_to is None or command.number <= up_to]
     runs = tables.read(files["runs"], RUNS)
     taken_in = {row["night"]: row["commands"] for row in runs.iter_rows(named=True)}
+    nights = runs.filter(pl.col("night") <= night)["business_date"].to_list()
 
     def night_of(command: Command) -> int:
         return min((each for each, last in taken_in.items() if last >= command.number), default=night + 1)
@@ -206,8 +223,11 @@ def read_decisions(
         ),
         refreshes=tuple(c for c in by_name.get("refresh", ()) if night_of(c) > night),
         heals=tuple(c.rows for c in by_name.get("heal", ()) if c.rows),
+        heals_of_ledger=tuple(
+            c.rows for c in by_name.get("heal", ()) if c.rows and c.arguments.get("content_version", 1) == frames.CONTENT_VERSION
+        ),
         healing=tuple(c.rows for c in by_name.get("heal", ()) if c.rows and night_of(c) > night),
-        recalculations=schedule(given, tables.read(files["recalculations"], RECALCULATIONS), runs["business_date"].to_list(), tonight),
+        recalculations=schedule(given, tables.read(files["recalculations"], RECALCULATIONS), nights, tonight),
     )
 
 

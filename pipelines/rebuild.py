@@ -3,18 +3,21 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipelines.past_night import ORDER, PastNight, UnreachableError
 from pipelines.run import REPLACED
-from schemas.errors import RefusedError
+from pipelines.upgrade import upgrade
+from schemas import frames
+from schemas.errors import LefiError, RefusedError
 from schemas.frames import TABLES
 from storage import commands, durable, folds, outbox, tables
 from storage.agreement import settled, table_folder, unfinished
-from storage.lock import only_writer
+from storage.lock import held
 from storage.tables import TableFile
-from storage.workspace import Catalog, Workspace
+from storage.workspace import FORMAT, Catalog, Workspace
 
 Say = Callable[[str], None]
 
@@ -24,30 +27,57 @@ def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
 
     RefusedError when something that is needed is not there; what was rebuilt until then stays, and the same command goes on from there.
     """
-    documents = [json.loads((workspace.runs / run / "commit.json").read_text("utf-8")) for run in settled(workspace)]
-    if documents and not workspace.catalog_file.exists():
-        workspace.write_catalog(Catalog.from_json(documents[-1]["catalog"]))
-    with only_writer(workspace):
-        catalog = workspace.catalog()
-        last = Catalog.from_json(documents[-1]["catalog"]) if documents else Catalog(catalog.buckets)
+    if not settled(workspace):
+        workspace.catalog()
+    workspace.store.mkdir(exist_ok=True)
+    with held(workspace):
+        documents = [json.loads((workspace.runs / run / "commit.json").read_text("utf-8")) for run in settled(workspace)]
+        last = Catalog.from_json(documents[-1]["catalog"]) if documents else Catalog(workspace.catalog().buckets)
+        found_catalog = readable_catalog(workspace) if documents else workspace.catalog()
+        catalog = found_catalog or last
         require_history(workspace, documents, catalog, last)
         for name in TABLES:
             forget_torn(table_folder(workspace, name), say)
+        lost = found_catalog is None or not found_catalog.says_the_same(last)
+        if lost or tables.night_of(table_folder(workspace, "told")) < last.tables.get("told", 0):
+            catalog = mark(workspace, catalog)
         found: Counter[str] = Counter()
         made: Counter[str] = Counter()
         notes: list[str] = []
         for document in documents:
             rebuild_night(workspace, document, last.night, found, made, notes, say)
-        if catalog.run not in unfinished(workspace):
-            workspace.write_catalog(last)
+        if lost and catalog.run not in unfinished(workspace):
+            catalog = catalog.followed_by(last)
+            workspace.write_catalog(catalog)
+        if not unfinished(workspace):
+            upgrade(workspace, catalog, say)
         return {
             "night": last.night,
             "business_date": str(last.business_date) if last.business_date else None,
             "run": last.run,
-            "catalog": catalog != last,
+            "catalog": lost,
             "tables": {name: {"found": found[name], "rebuilt": made[name]} for name in ORDER if found[name] or made[name]},
             "notes": notes,
         }
+
+
+def readable_catalog(workspace: Workspace) -> Catalog | None:
+    """The catalog; None when it is lost or damaged. RefusedError when a newer lefi wrote it."""
+    try:
+        return workspace.catalog()
+    except RefusedError:
+        raise
+    except LefiError:
+        return None
+
+
+def mark(workspace: Workspace, catalog: Catalog) -> Catalog:
+    """Write the catalog, and in it that the ledger may be of several content versions, once there are several: files that are taken in again
+    are of those under which they were written."""
+    if frames.CONTENT_VERSION > 1:
+        catalog = replace(catalog, format=FORMAT, content_version=frames.CONTENT_VERSION, recoding=True)
+    workspace.write_catalog(catalog)
+    return catalog
 
 
 def require_history(workspace: Workspace, documents: list[Mapping[str, Any]], catalog: Catalog, last: Catalog) -> None:
@@ -73,7 +103,7 @@ def require_history(workspace: Workspace, documents: list[Mapping[str, Any]], ca
 
 def forget_torn(folder: Path, say: Say) -> None:
     """Drop the log of a table that names files that are gone: what is left of them is taken in again, night by night."""
-    gone = tables.missing(folder)
+    gone, _ = tables.state_of(folder)
     if gone:
         say(f"{folder.name}: {len(gone)} of its files are gone or damaged: its log is made anew")
         durable.remove(folder / tables.LOG)

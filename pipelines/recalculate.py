@@ -12,6 +12,7 @@ from pipelines.decisions import deciding
 from pipelines.plan import Plan, settled_plan
 from pipelines.recalculation import Basis, ceased_keys, number_arrivals, read_basis
 from pipelines.take import Bite, permission_frame, split_buckets, standing_subscriptions
+from pipelines.upgrade import require_recoded
 from pipelines.view import Clock, nothing_staged, view
 from schemas.errors import RefusedError, UsageError
 from schemas.frames import SUBSCRIPTIONS
@@ -96,7 +97,8 @@ def look_ahead(bite: Bite, wish: Wish, plan: Plan) -> tuple[pl.DataFrame, pl.Dat
 
 def forecast(workspace: Workspace, wish: Wish) -> Mapping[str, Any]:
     """What a recalculation would do (R43): persons, amounts before and after, records per partner and night. Nothing changes."""
-    with deciding(workspace):
+    with deciding(workspace) as catalog:
+        require_recoded(catalog)
         plan = allowed(workspace, wish)
         durable.remove(plan.staging)
         try:

@@ -1,8 +1,6 @@
 """Compare everybody: what is visible with the ledger, and the ledger with the delivered files. Nothing is expected."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -11,45 +9,35 @@ from apache_beam.pvalue import AsList
 
 from pipelines import engines
 from pipelines.decisions import deciding
+from pipelines.delivered import DELIVERED, PartFile, published, stage_delivered
 from pipelines.failures import guarded, raise_noted
-from pipelines.ingest import PIECE_ROWS, SUBSCRIPTION_KEY
+from pipelines.ingest import SUBSCRIPTION_KEY
 from pipelines.plan import Plan, settled_plan
-from pipelines.side_by_side import Description, in_batches, side_by_side
+from pipelines.side_by_side import in_batches, side_by_side
 from pipelines.take import Bite, load, permission_frame, split_buckets, standing_subscriptions
+from pipelines.upgrade import upgrade
 from pipelines.view import LEDGER, TOLD_KEY, Clock, lost_in_store, nothing_staged, view
+from schemas import frames
 from schemas.buckets import FIRST_RECORD_NO
-from schemas.contracts import DELIVERY_RECORD
 from schemas.errors import RefusedError
 from schemas.frames import DIFFERENCES, SUBSCRIPTIONS, TOLD, TOUCHED
-from storage import avro, commands, durable, tables
+from storage import commands, durable, tables
 from storage.conf import read_conf
 from storage.tables import TableFile
 from storage.workspace import Workspace
-from transforms.digest import with_digest
 from transforms.take_orders import end_subscriptions
 
-# What a delivered record says of a fact. bucket: the record's, by its number.
-DELIVERED = pl.Schema(
-    {"bucket": pl.Int32(), "partner": pl.String(), "sequence": pl.Int32(), "record_no": pl.Int64(), "delivered": pl.Binary()}
-)
+Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class PartFile(Description):
-    """A part of a published delivery."""
-
-    partner: str
-    sequence: int
-    path: str
-
-
-def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str) -> Mapping[str, Any]:
+def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str, say: Say) -> Mapping[str, Any]:
     """Find every difference; with `heal`, have the next night deliver just those (trigger HEAL). Returns counts, and where the list lies."""
     engine = engines.options(runner)
     with deciding(workspace) as catalog:
-        plan = settled_plan(workspace, catalog, read_conf(workspace.conf))
-        if partner is not None and partner not in plan.conf.partners:
+        conf = read_conf(workspace.conf)
+        if partner is not None and partner not in conf.partners:
             raise RefusedError(f"--partner {partner}: not in conf/partners.yaml")
+        plan = settled_plan(workspace, upgrade(workspace, catalog, say), conf)
         durable.remove(plan.staging)
         plan.staging.mkdir(parents=True)
         try:
@@ -62,7 +50,8 @@ def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str
         found = tables.read(staged_differences(plan), DIFFERENCES, 0, plan.buckets)
         given = None
         if heal and found.height:
-            given = commands.give(workspace, "heal", {"partner": partner}, found.sort("bucket", "partner", "person", "benefit", "fact_id"))
+            arguments = {"partner": partner, "content_version": frames.CONTENT_VERSION}
+            given = commands.give(workspace, "heal", arguments, found.sort("bucket", "partner", "person", "benefit", "fact_id"))
         durable.remove(plan.staging)
     counted = found.group_by("partner", "benefit", "what").len().sort("partner", "benefit", "what")
     return {
@@ -100,31 +89,14 @@ def compare_everybody(pipeline: beam.Pipeline, plan: Plan, partner: str | None, 
 
 
 def delivered_parts(plan: Plan, partner: str | None) -> Sequence[PartFile]:
-    """Every part that lies in the outbox."""
+    """Every part that lies in the outbox, of the partners in conf or of one."""
     names = [partner] if partner else sorted(plan.conf.partners)
-    return [
-        PartFile(name, int(path.parent.name), str(path))
-        for name in names
-        for path in sorted((plan.workspace.outbox / name).glob("*/part-*.avro"))
-    ]
+    return [part for part in published(plan.workspace) if part.partner in names]
 
 
 def read_delivered(part: PartFile, plan: Plan) -> list[TableFile]:
     """A part's records about facts, each as its place and its content's digest."""
-    staged = []
-    for number, batch in enumerate(avro.batches(Path(part.path), DELIVERY_RECORD, PIECE_ROWS)):
-        facts = batch.filter(pl.col("fact_id").is_not_null(), pl.col("action").cast(pl.String()) != "ANNULLED")
-        coded = with_digest(facts.with_columns(pl.col("deviation").struct.field("code").alias("deviation")))
-        rows = coded.select(
-            (pl.col("record_no") // FIRST_RECORD_NO).cast(pl.Int32()).alias("bucket"),
-            pl.lit(part.partner).alias("partner"),
-            pl.lit(part.sequence, pl.Int32()).alias("sequence"),
-            "record_no",
-            pl.col("digest").alias("delivered"),
-        )
-        name = f"{part.partner}-{part.sequence:08d}-{Path(part.path).stem}-{number:05d}.parquet"
-        staged.append(tables.stage(plan.staging / "delivered" / name, rows))
-    return staged
+    return stage_delivered(part, plan.staging / "delivered")
 
 
 def reconcile_bite(bite: Bite, delivered: Sequence[TableFile], partner: str | None, plan: Plan) -> None:

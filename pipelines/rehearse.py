@@ -17,6 +17,7 @@ from pipelines.reconcile import settled_groups
 from pipelines.run import prepare
 from pipelines.side_by_side import in_batches, side_by_side
 from pipelines.take import Bite, permission_frame, split_buckets, standing_subscriptions
+from pipelines.upgrade import as_after_upgrade
 from pipelines.view import Clock, nothing_staged, view
 from schemas.errors import LefiError, RefusedError
 from schemas.frames import SUBSCRIPTIONS
@@ -55,9 +56,10 @@ def rehearse(workspace: Workspace, business_date: date, partner: str | None, con
             raise RefusedError(f"--partner {partner}: not in conf/partners.yaml")
         try:
             durable.remove(workspace.staging)
-            night = prepare(workspace, catalog, candidate, business_date, engine, say)
+            ledger = as_after_upgrade(workspace, catalog)
+            night = prepare(workspace, catalog, candidate, business_date, engine, say, ledger)
             say("compare everybody with what was told")
-            return {**night, "release": compare_release(settled_plan(workspace, catalog, candidate), partner, engine)}
+            return {**night, "release": compare_release(settled_plan(workspace, catalog, candidate, ledger), partner, engine)}
         finally:
             durable.remove(workspace.staging)
             workspace.staging.mkdir()

@@ -13,8 +13,9 @@ from pages.night import NIGHTS_SHOWN, night_page
 from pipelines import engines
 from pipelines.failures import raise_noted
 from pipelines.nightly import night
-from pipelines.plan import Plan, make_plan
+from pipelines.plan import NOTHING, Plan, make_plan
 from pipelines.staged import STAGED_FILE, read_staged
+from pipelines.upgrade import upgrade
 from pipelines.view import Clock
 from schemas.config import Conf
 from schemas.contracts import DELIVERY_RECORD, RECEIPT
@@ -54,6 +55,7 @@ def run_night(workspace: Workspace, business_date: date, runner: str, say: Say) 
         if catalog.business_date and business_date < catalog.business_date:
             raise RefusedError(f"--business-date {business_date} is before the last night, {catalog.business_date}: nights only go forward")
         conf = read_conf(workspace.conf)
+        catalog = upgrade(workspace, catalog, say)
         durable.remove(workspace.staging)
         reach("plan")
         staged = prepare(workspace, catalog, conf, business_date, engine, say)
@@ -62,12 +64,20 @@ def run_night(workspace: Workspace, business_date: date, runner: str, say: Say) 
         return complete(workspace, staged["run"], say)
 
 
-def prepare(workspace: Workspace, catalog: Catalog, conf: Conf, business_date: date, engine: engines.Engine, say: Say) -> dict[str, Any]:
-    """Plan, stage and verify a night; a drop on which a gate closes gives way to its sibling in another attempt."""
+def prepare(
+    workspace: Workspace,
+    catalog: Catalog,
+    conf: Conf,
+    business_date: date,
+    engine: engines.Engine,
+    say: Say,
+    instead: Mapping[str, tuple[TableFile, ...]] = NOTHING,
+) -> dict[str, Any]:
+    """Plan, stage and verify a night; a drop on which a gate closes gives way to its sibling in another attempt. instead: see `make_plan`."""
     overruled: dict[str, tuple[str, str]] = {}
     clock = Clock()
     while True:
-        plan = make_plan(workspace, catalog, conf, business_date, overruled)
+        plan = make_plan(workspace, catalog, conf, business_date, overruled, instead)
         say(f"plan: night {plan.night}, run {plan.run}, {len(plan.waiting)} drops")
         clock.lap("plan")
         staged = stage(plan, engine)
@@ -150,7 +160,7 @@ def complete(workspace: Workspace, run: str, say: Say) -> Mapping[str, Any]:
             reach(f"settle.{name}.before")
             tables.append(table_folder(workspace, name), files, schema, document["night"], replace=name in REPLACED)
             reach(f"settle.{name}.after")
-    workspace.write_catalog(Catalog.from_json(document["catalog"]))
+    workspace.write_catalog(workspace.catalog().followed_by(Catalog.from_json(document["catalog"])))
     reach("settle.catalog")
     report = report_from(document)
     page = night_page(report, earlier_reports(workspace, run), document["conf"])

@@ -57,10 +57,10 @@ def catalog_and_outbox(workspace: Workspace, catalog: Catalog, under_way: list[s
 def catalog_and_table(workspace: Workspace, catalog: Catalog, name: str, under_way: bool) -> str | None:
     """Where a table is not of the night that the catalog says, or files of it are gone."""
     folder = table_folder(workspace, name)
-    place, gone = folder.relative_to(workspace.root), tables.missing(folder)
+    place, (gone, night) = folder.relative_to(workspace.root), tables.state_of(folder)
     if gone:
         return f"{place}: {len(gone)} of its files are not there, or damaged"
-    expected, night = catalog.tables.get(name, 0), tables.night_of(folder)
+    expected = catalog.tables.get(name, 0)
     if night < expected or (night > expected and not under_way):
         return f"{place} is of night {night}, store/catalog.json of night {expected}"
     return None

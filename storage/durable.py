@@ -47,8 +47,16 @@ def sync_file(path: Path) -> None:
         os.close(handle)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, durably."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        sync_folder(each.parent)
+
+
 def _write_temporary(path: Path, data: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}{TEMPORARY}")
     with writing(path), temporary.open("wb") as file:
         file.write(data)
@@ -91,7 +99,7 @@ def move(source: Path, target: Path) -> None:
 
     Raises FileNotFoundError when neither source nor target is there.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     if not source.exists() and target.exists():
         return
     reach(f"durable.move:{label(target)}", target)

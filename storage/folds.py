@@ -1,17 +1,17 @@
 """Folds: many small files of a table joined to few, sorted as these are. No row is left out, and each keeps the number of the night that wrote it.
 
 A fold's name says what it stands for, `fold-<first night>-<last night>-<number>of<count>.parquet`, so that it can be taken in again without a log.
-Beside the table's own columns it has `settled`, the night that wrote a row, so that a past state can be cut out of it.
+Beside the table's own columns it has `settled`, the night that wrote a row, so that a past state can be cut out of it. Where rows were changed
+while they were joined (pipelines/upgrade.py), the fold is one of the same nights once more: `-e2` and so on before `.parquet`.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 import polars as pl
-from deltalake import DeltaTable
 from deltalake.transaction import RemoveAction
 
 from storage import durable, tables
@@ -25,7 +25,9 @@ SORTED_BY = ("bucket", "person")
 NIGHTS = 8  # written since the last fold: so many are joined
 GROWTH = 4  # a fold before them is joined with them when it has at most so many times their rows
 FILE_ROWS = 500_000
-NAME = re.compile(r"(?:night-(?P<night>\d{6})-\d{4}|fold-(?P<first>\d{6})-(?P<last>\d{6})-(?P<number>\d{4})of(?P<count>\d{4}))\.parquet")
+NAME = re.compile(
+    r"(?:night-(?P<night>\d{6})-\d{4}|fold-(?P<first>\d{6})-(?P<last>\d{6})-(?P<number>\d{4})of(?P<count>\d{4})(?:-e(?P<edition>\d+))?)\.parquet"
+)
 
 
 @dataclass(frozen=True)
@@ -89,13 +91,33 @@ def ranges(joined: Sequence[Unit], buckets: int) -> list[tuple[int, int]]:
 
 def fold(folder: Path, joined: Sequence[Unit], schema: pl.Schema, buckets: int) -> list[TableFile]:
     """Write the fold of some units beside the table; files that an interrupted attempt has finished are written over, with the same rows."""
+    return write(folder / FOLDING, folder.name, joined, schema, buckets)
+
+
+def write(
+    into: Path,
+    table: str,
+    joined: Sequence[Unit],
+    schema: pl.Schema,
+    buckets: int,
+    edition: int = 1,
+    changed: Callable[[pl.DataFrame], pl.DataFrame] = lambda rows: rows,
+) -> list[TableFile]:
+    """Write the fold of some units into a folder. changed: what is made of its rows, as many and in their order."""
     pieces = ranges(joined, buckets) if "bucket" in schema else [(0, buckets)]
+    again = f"-e{edition}" if edition > 1 else ""
     staged = []
     for number, (first, last) in enumerate(pieces, 1):
-        name = f"fold-{joined[0].first:06d}-{joined[-1].last:06d}-{number:04d}of{len(pieces):04d}.parquet"
-        staged.append(tables.stage(folder / FOLDING / name, rows_of(joined, schema, first, last)))
-        reach(f"fold.{folder.name}")
+        name = f"fold-{joined[0].first:06d}-{joined[-1].last:06d}-{number:04d}of{len(pieces):04d}{again}.parquet"
+        staged.append(tables.stage(into / name, changed(rows_of(joined, schema, first, last))))
+        reach(f"fold.{table}")
     return staged
+
+
+def next_edition(folder: Path) -> int:
+    """A number that no fold in a table's folder has yet."""
+    names = (NAME.fullmatch(path.name) for path in folder.glob("fold-*.parquet"))
+    return 1 + max((int(name["edition"] or 1) for name in names if name), default=0)
 
 
 def rows_of(joined: Sequence[Unit], schema: pl.Schema, first: int, last: int) -> pl.DataFrame:
@@ -137,11 +159,13 @@ def sweep(folder: Path, night: int) -> int:
 
     The caller holds the workspace. Returns how many were removed.
     """
-    if not DeltaTable.is_deltatable(str(folder)) or night <= (DeltaTable(str(folder)).transaction_version(APPLICATION) or 0):
+    table = tables.opened(folder)
+    if table is None or night <= tables.last_of(table, APPLICATION):
         return 0
-    live = {file.path for file in tables.files(folder)}
+    live = {file.path for file in tables.files_of(table, folder)}
     gone = [path for path in sorted(folder.glob("*.parquet")) if str(path) not in live and is_over(path, night)]
     for path in gone:
+        reach(f"fold.sweep:{folder.name}", path)
         path.unlink()
     return len(gone)
 
@@ -153,16 +177,17 @@ def is_over(path: Path, night: int) -> bool:
 
 
 def whole_from(folder: Path, night: int) -> Unit | None:
-    """The longest fold that begins with a night and whose files all lie in a table's folder, with or without a log."""
-    found: dict[tuple[int, int, int], list[Path]] = {}
+    """The longest fold that begins with a night and whose files all lie in a table's folder, with or without a log; of two alike the newer edition."""
+    found: dict[tuple[int, int, int, int], list[Path]] = {}
     for path in sorted(folder.glob(f"fold-{night:06d}-*.parquet")):
         name = NAME.fullmatch(path.name)
         if name:
-            found.setdefault((int(name["first"]), int(name["last"]), int(name["count"])), []).append(path)
-    whole = [(key, paths) for key, paths in found.items() if len(paths) == key[2]]
+            key = int(name["first"]), int(name["last"]), int(name["edition"] or 1), int(name["count"])
+            found.setdefault(key, []).append(path)
+    whole = [(key, paths) for key, paths in found.items() if len(paths) == key[-1]]
     if not whole:
         return None
-    (first, last, _), paths = max(whole)
+    (first, last, *_), paths = max(whole)
     return Unit(first, last, tuple(describe(path) for path in paths))
 
 

@@ -16,6 +16,13 @@ def only_writer(workspace: Workspace) -> Iterator[None]:
     UsageError when this is no workspace; none is made.
     """
     workspace.catalog()
+    with held(workspace):
+        yield
+
+
+@contextmanager
+def held(workspace: Workspace) -> Iterator[None]:
+    """The same for a workspace whose catalog may be lost; its folder `store` must be there."""
     lock = FileLock(workspace.store / ".lock")
     try:
         lock.acquire(timeout=0)

@@ -72,11 +72,21 @@ def scratch(path: Path, frame: pl.DataFrame) -> TableFile:
     return TableFile(str(path), frame.height, first, last)
 
 
+def opened(folder: Path) -> DeltaTable | None:
+    """A table as its log has it; None when it does not exist yet."""
+    return DeltaTable(str(folder)) if DeltaTable.is_deltatable(str(folder)) else None
+
+
 def files(folder: Path) -> tuple[TableFile, ...]:
     """The live files of a table, oldest first; none when it does not exist yet."""
-    if not DeltaTable.is_deltatable(str(folder)):
+    return files_of(opened(folder), folder)
+
+
+def files_of(table: DeltaTable | None, folder: Path) -> tuple[TableFile, ...]:
+    """The same of a table that is open."""
+    if table is None:
         return ()
-    added = pl.DataFrame(DeltaTable(str(folder)).get_add_actions(flatten=True)).sort("path")
+    added = pl.DataFrame(table.get_add_actions(flatten=True)).sort("path")
     names = ("min.bucket", "max.bucket") if "min.bucket" in added.columns else (None, None)
     low, high = (added[name].to_list() if name else [0] * added.height for name in names)
     return tuple(
@@ -85,19 +95,24 @@ def files(folder: Path) -> tuple[TableFile, ...]:
     )
 
 
-def missing(folder: Path) -> list[str]:
-    """Names of live files that do not lie there; the log's if it cannot be read."""
+def state_of(folder: Path) -> tuple[list[str], int]:
+    """Names of live files that do not lie there, the log's if it cannot be read; and the last night that wrote to the table, 0 when none did."""
     try:
-        return [Path(file.path).name for file in files(folder) if not Path(file.path).exists()]
+        table = opened(folder)
+        gone = [Path(file.path).name for file in files_of(table, folder) if not Path(file.path).exists()]
+        return gone, last_of(table)
     except DeltaError:
-        return [LOG]
+        return [LOG], 0
 
 
 def night_of(folder: Path) -> int:
     """The last night that wrote to a table; 0 when none did."""
-    if not DeltaTable.is_deltatable(str(folder)):
-        return 0
-    return DeltaTable(str(folder)).transaction_version(APPLICATION) or 0
+    return last_of(opened(folder))
+
+
+def last_of(table: DeltaTable | None, application: str = APPLICATION) -> int:
+    """The last night that wrote to a table that is open, or did something else to it."""
+    return (table.transaction_version(application) or 0) if table else 0
 
 
 def read(
@@ -138,7 +153,9 @@ def lie_there(folder: Path, staged: Sequence[TableFile], night: int) -> bool:
 
 def append(folder: Path, staged: Sequence[TableFile], schema: pl.Schema, night: int, *, replace: bool = False) -> None:
     """Move staged files in and commit them for a night; done already: nothing happens. replace: they are all that the table then has."""
-    if night_of(folder) >= night:
+    table = opened(folder)
+    if table and last_of(table) >= night:
+        sync_log(folder, table.version())
         return
     actions: list[AddAction | RemoveAction] = [
         move_in(file, folder / file_name(night, number), schema) for number, file in enumerate(staged)
@@ -158,26 +175,37 @@ def move_in(file: TableFile, target: Path, schema: pl.Schema, *, data_change: bo
 def commit(
     folder: Path, actions: list[AddAction | RemoveAction], schema: pl.Schema, night: int, mode: str, application: str = APPLICATION
 ) -> None:
-    """One Delta commit that carries the night's number; each CHECKPOINT commits a checkpoint, so that no reader goes through hundreds of them."""
+    """One Delta commit that carries the night's number, durably; each CHECKPOINT commits a checkpoint, so that no reader goes through hundreds."""
     properties = CommitProperties(app_transactions=[Transaction(application, night)])
     hooks = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
     with durable.writing(folder):
-        if not DeltaTable.is_deltatable(str(folder)):
-            folder.mkdir(parents=True, exist_ok=True)
-            DeltaTable.create(str(folder), delta_schema(schema), mode="ignore")
-        table = DeltaTable(str(folder))
+        table = opened(folder)
+        if table is None:
+            durable.make_folder(folder)
+            table = DeltaTable.create(str(folder), delta_schema(schema), mode="ignore")
+        before = table.version()
         try:
             reach(f"tables.commit:{folder.name}", folder)
             table.create_write_transaction(
                 actions, mode, delta_schema(schema), commit_properties=properties, post_commithook_properties=hooks
             )
-            table = DeltaTable(str(folder))
-            if table.version() % CHECKPOINT == 0:
-                table.create_checkpoint()
+            if (before + 1) % CHECKPOINT == 0:
+                DeltaTable(str(folder)).create_checkpoint()
         except (CommitFailedError, ConflictError) as error:
             raise LefiError(
                 f"{folder}: another writer has committed to this table at the same time: stop it, and give the command again"
             ) from error
+        sync_log(folder, before)
+    reach(f"tables.committed:{folder.name}", folder)
+
+
+def sync_log(folder: Path, since: int) -> None:
+    """Make a table's log durable from a version on: Delta's own writer leaves that to chance."""
+    for path in sorted((folder / LOG).iterdir()):
+        if path.is_file() and (path.name.startswith("_") or path.name >= f"{since:020d}"):
+            durable.sync_file(path)
+    durable.sync_folder(folder / LOG)
+    durable.sync_folder(folder)
 
 
 def delta_schema(schema: pl.Schema) -> DeltaSchema:

@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from schemas import frames
 from schemas.errors import LefiError, RefusedError, UsageError
 from storage import durable
 
-FORMAT = 1
+FORMAT = 2  # 1 had no content_version; pipelines/upgrade.py brings it forward
 FOLDERS = ("conf", "inbox", "outbox", "runs", "lake", "store", "staging")
 
 
@@ -30,7 +31,11 @@ class LastDelivery:
 
 @dataclass(frozen=True)
 class Catalog:
-    """What is true in the workspace since the last settled night. night: how many there were; tables: the last night of each that any wrote to."""
+    """What is true in the workspace since the last settled night.
+
+    night: how many there were; tables: the last night of each that any wrote to; content_version: of the ledger's digests; recoding: some of
+    them may still be of an older one (pipelines/upgrade.py).
+    """
 
     buckets: int
     night: int = 0
@@ -39,15 +44,24 @@ class Catalog:
     deliveries: Mapping[str, LastDelivery] = field(default_factory=dict)
     commands: int = 0
     tables: Mapping[str, int] = field(default_factory=dict)
+    format: int = FORMAT
+    content_version: int = 1
+    recoding: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in store/catalog.json."""
-        return {"format": FORMAT} | asdict(self)
+        return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Catalog":
-        """The opposite of `to_json`."""
-        day = value["business_date"]
+        """The opposite of `to_json`; also of older formats. RefusedError for a newer one."""
+        day = value["business_date"] if value["format"] <= FORMAT else None
+        version = value.get("content_version", 1)
+        if value["format"] > FORMAT or version > frames.CONTENT_VERSION:
+            raise RefusedError(
+                f"store/catalog.json has format {value['format']} and content version {version}, this lefi knows up to {FORMAT} and "
+                f"{frames.CONTENT_VERSION}: the workspace belongs to a newer version"
+            )
         return cls(
             buckets=value["buckets"],
             night=value["night"],
@@ -56,7 +70,25 @@ class Catalog:
             deliveries={name: LastDelivery(**last) for name, last in value["deliveries"].items()},
             commands=value["commands"],
             tables=value["tables"],
+            format=value["format"],
+            content_version=version,
+            recoding=value.get("recoding", False),
         )
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether the workspace is as this code writes it."""
+        return self.format == FORMAT and self.content_version == frames.CONTENT_VERSION and not self.recoding
+
+    def says_the_same(self, other: "Catalog") -> bool:
+        """Whether it is of the same night, whatever versions wrote the two."""
+        return replace(other, format=self.format, content_version=self.content_version, recoding=self.recoding) == self
+
+    def followed_by(self, committed: "Catalog") -> "Catalog":
+        """What a committed run makes of it. That the ledger is being recoded is not forgotten over it."""
+        if not self.recoding:
+            return committed
+        return replace(committed, format=self.format, content_version=self.content_version, recoding=True)
 
 
 @dataclass(frozen=True)
@@ -81,15 +113,10 @@ class Workspace:
         if not self.catalog_file.exists():
             raise UsageError(f"{self.root} is not a workspace (it has no store/catalog.json): make one with `lefi init {self.root}`")
         try:
-            value = json.loads(self.catalog_file.read_text("utf-8"))
-            if value["format"] > FORMAT:
-                raise RefusedError(
-                    f"store/catalog.json has format {value['format']}, this lefi knows up to {FORMAT}: the workspace belongs to a newer version"
-                )
-            return Catalog.from_json(value)
+            return Catalog.from_json(json.loads(self.catalog_file.read_text("utf-8")))
         except (ValueError, TypeError, KeyError) as error:
             raise LefiError(
-                "store/catalog.json is damaged: put back the one of the last settled run (runs/<run>/commit.json, its key `catalog`)"
+                f"store/catalog.json is damaged: give `lefi rebuild {self.root}`; if no night has been run, remove store/ and give `lefi init`"
             ) from error
 
     def write_catalog(self, catalog: Catalog) -> None:
@@ -108,5 +135,5 @@ def init(root: Path, buckets: int) -> Workspace:
         return workspace
     for name in FOLDERS:
         (root / name).mkdir(parents=True, exist_ok=True)
-    workspace.write_catalog(Catalog(buckets))
+    workspace.write_catalog(Catalog(buckets, content_version=frames.CONTENT_VERSION))
     return workspace

@@ -113,9 +113,22 @@ class World:
         self.lefi("init", "--buckets", str(self.buckets))
         self.write_conf()
 
+    @classmethod
+    def at(cls, root: Path, *written: Day) -> "World":
+        """A workspace that is there already. written: the business dates whose drops lie in its inbox and wait."""
+        made = object.__new__(cls)
+        catalog = json.loads((root / "store" / "catalog.json").read_text("utf-8"))
+        conf = yaml.safe_load((root / "conf" / "partners.yaml").read_text("utf-8"))["partners"]
+        dates = {each for each in map(day, written) if each}
+        made.__dict__.update(root=root, buckets=catalog["buckets"], conf=conf, waiting={}, last={}, registered=set(), written=dates)
+        return made
+
     def twin(self, name: str = "twin") -> "World":
         """The same workspace once more, beside it, for what would have happened else."""
-        root = self.root.with_name(f"{self.root.name}-{name}")
+        return self.twin_at(self.root.with_name(f"{self.root.name}-{name}"))
+
+    def twin_at(self, root: Path) -> "World":
+        """The same workspace once more, in another folder."""
         shutil.copytree(self.root, root)
         other = copy.deepcopy(self.__dict__) | {"root": root}
         made = object.__new__(World)

@@ -1,9 +1,8 @@
-"""The digest of a fact's content (R22): what the ledger remembers of it."""
+"""The digest of a fact's content (R22): what the ledger remembers of it. Another encoding needs another frames.CONTENT_VERSION."""
 
 import polars as pl
 from polars_hash import hash_rows
 
-CONTENT_VERSION = 1
 CONTENT = (
     "case_id",
     "kind",

@@ -1,6 +1,5 @@
 """Configuration and workspaces that cannot be used: exit code 2 or 3, one line that names file, key and value, and nothing is done."""
 
-import json
 import shutil
 
 import pytest
@@ -93,16 +92,6 @@ def test_nothing_is_made_where_there_is_no_workspace(world: World) -> None:
     shutil.rmtree(world.root)
     world.lefi("nightly", "--business-date", "2024-05-21", code=2)
     assert not world.root.exists()
-
-
-@pytest.mark.parametrize("command", [("nightly", "--business-date", "2024-05-21"), ("status",), ("init",)])
-def test_a_workspace_of_a_newer_version_is_refused(world: World, command: tuple[str, ...]) -> None:
-    path = world.root / "store" / "catalog.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2, "colour": "new"}))
-    assert (
-        "store/catalog.json has format 2, this lefi knows up to 1: the workspace belongs to a newer version"
-        in world.lefi(*command, code=3).err
-    )
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"format": 1}'])

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +13,7 @@ import pytest
 from schemas.frames import TABLES
 from storage import tables
 from storage.agreement import table_folder
+from storage.lock import held
 from storage.workspace import Workspace
 from tests.kit import ANNA, BO, CIA, DAN, World, number, numbers, span
 
@@ -19,6 +21,7 @@ NIGHTS = ("2024-05-21", "2024-05-22", "2024-05-23", "2024-05-24")
 LAST = "2024-05-27"
 LEDGER = ("told", "subscriptions", "refreshes", "members", "touched")
 SUMS = ("totals",)  # made anew as one sum
+RECALCULATE = ("--rule", "guarantee", "--effective", "2024-06-01", "--reason", "New level", "--first-night", NIGHTS[2], "--nights", "3")
 DAN_NOW, BO_BEFORE = number("1970-01-01", 981), number("1985-06-30", 982)
 
 
@@ -33,7 +36,7 @@ class Story:
 
 def tell(world: World) -> World:
     """Four nights with all that leaves a trace; returns the workspace as it was after the second."""
-    world.partner("BOLAGET", "FK:SJP", "FK:TFP", refresh_persons_per_night=2)
+    world.partner("BOLAGET", "FK:SJP", "FK:TFP", "FK:SA", refresh_persons_per_night=2)
     world.partner("KASSAN", "FK:SJP", "PM:AP")
     people = (ANNA, BO, BO_BEFORE, CIA, DAN, *numbers(4))
     for person in people:
@@ -41,6 +44,10 @@ def tell(world: World) -> World:
         world.subscribe("KASSAN", person, "FK:SJP")
         world.decision(person, "FK:SJP", "D", "2024-05-01", "2024-05-20")
         world.payment(person, "FK:SJP", "P", "2024-05-01", "2024-05-10")
+    guarantee = {"insurance_years": 40, "income_related_yearly": Decimal(0), "yearly_amount": Decimal(100_008)}
+    for person in (ANNA, BO_BEFORE, DAN, *numbers(4)):
+        world.subscribe("BOLAGET", person, "FK:SA")
+        world.decision(person, "FK:SA", "S", "2023-07-01", None, guarantee=guarantee, amount=Decimal(8334), spans=[])
     world.subscribe("BOLAGET", ANNA, "FK:TFP")
     world.night(NIGHTS[0])
     world.refresh("BOLAGET", benefit="FK:SJP")
@@ -50,6 +57,7 @@ def tell(world: World) -> World:
     world.fact("FK:SJP", BO, "D", period_from="2024-05-01", period_to="2024-05-20", withdrawn=True, version=2)
     world.night(NIGHTS[1])
     second = world.twin("second")
+    world.lefi("recalculate", *RECALCULATE)
     world.lefi("refresh", "--partner", "KASSAN")
     world.person(DAN_NOW, former_personnummer=DAN)
     world.person(BO, former_personnummer=BO_BEFORE)
@@ -113,8 +121,9 @@ def lose(world: World, *names: str) -> None:
         shutil.rmtree(table_folder(Workspace(world.root), name))
 
 
-def test_the_story_leaves_a_trace_in_every_table_but_those_of_recalculations(story: Story) -> None:
-    assert {name for name in TABLES if rows(story.world, name).is_empty()} == {"recalculations", "recalculated"}
+def test_the_story_leaves_a_trace_in_every_table(story: Story) -> None:
+    assert not {name for name in TABLES if rows(story.world, name).is_empty()}
+    assert rows(story.world, "recalculated")["night"].unique().sort().to_list() == [3, 4]
 
 
 def test_a_whole_workspace_has_nothing_to_rebuild(story: Story) -> None:
@@ -153,6 +162,14 @@ def test_files_that_are_gone_from_the_ledger_are_found_out_and_made_anew(story: 
     is_whole_again(world, story)
 
 
+def test_recalculated_decisions_and_what_was_looked_at_are_made_anew(story: Story) -> None:
+    world = story.world.twin("recalculated")
+    lose(world, "facts", "recalculated", "recalculations")
+    refused(world, "store/facts is of night 0")
+    assert rebuilt(world)["recalculated"] == {"found": 0, "rebuilt": 2}
+    is_whole_again(world, story)
+
+
 @pytest.mark.parametrize("folder", ["lake", "store"])
 def test_a_restored_older_folder_is_refused_and_rebuilt(story: Story, folder: str) -> None:
     world = story.world.twin(f"older-{folder}")
@@ -174,6 +191,25 @@ def test_everything_but_the_commands_is_made_anew_from_runs_inbox_and_outbox(sto
     commands.rename(world.root / "store" / "commands")
     rebuilt(world)
     is_whole_again(world, story, but=["touched", *SUMS])
+
+
+@pytest.mark.parametrize("found", [None, "", '{"format": 1}'])
+def test_a_catalog_that_is_lost_or_damaged_is_that_of_the_last_run_again(story: Story, found: str | None) -> None:
+    world = story.world.twin(f"catalog-{found}"[:12])
+    path = Workspace(world.root).catalog_file
+    whole = path.read_bytes()
+    path.unlink() if found is None else path.write_text(found)
+    assert world.lefi("rebuild", "--json").json["catalog"] is True
+    assert path.read_bytes() == whole
+    assert world.lefi("rebuild", "--json").json["catalog"] is False
+
+
+def test_nothing_is_rebuilt_while_another_command_writes(story: Story) -> None:
+    world = story.world.twin("held")
+    Workspace(world.root).catalog_file.unlink()
+    with held(Workspace(world.root)):
+        assert "another command is writing" in world.lefi("rebuild", code=3).err
+    assert not Workspace(world.root).catalog_file.exists()
 
 
 def test_what_a_night_has_taken_and_nobody_has_any_more_is_named(story: Story) -> None:

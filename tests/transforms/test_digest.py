@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.contracts import DELIVERY_RECORD
-from schemas.frames import KIND, UNIT
+from schemas.frames import CONTENT_VERSION, KIND, UNIT
 from tests.transforms.facts import Row, day
-from transforms.digest import CONTENT, CONTENT_VERSION, with_digest
+from transforms.digest import CONTENT, with_digest
 
 FRAME = pl.Schema({name: pl.String() if name == "deviation" else DELIVERY_RECORD.frame[name] for name in CONTENT})
 
