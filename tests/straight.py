@@ -60,7 +60,7 @@ class Beside:
         self.value = value
 
 
-def create(values: Iterable[Any]) -> Step:
+def create(values: Iterable[Any], reshuffle: bool = True) -> Step:
     """beam.Create."""
     return Step(lambda _: values)
 
@@ -76,12 +76,6 @@ def as_is(elements: Iterable[Any]) -> Iterable[Any]:
     return elements
 
 
-def batches(elements: Iterable[Any]) -> Iterable[Any]:
-    """What beam.BatchElements gives."""
-    whole = list(elements)
-    return [whole[start : start + side_by_side.BATCH] for start in range(0, len(whole), side_by_side.BATCH)]
-
-
 def only(elements: Elements) -> Beside:
     """beam.pvalue.AsSingleton."""
     (value,) = elements
@@ -94,7 +88,6 @@ BEAM = SimpleNamespace(
     FlatMap=flat_map,
     Map=lambda step, *arguments: flat_map(lambda element, *given: [step(element, *given)], *arguments),
     Reshuffle=lambda: Step(as_is),
-    BatchElements=lambda **_: Step(batches),
 )
 
 
