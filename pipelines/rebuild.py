@@ -10,8 +10,8 @@ from pipelines.past_night import ORDER, PastNight, UnreachableError
 from pipelines.run import REPLACED
 from schemas.errors import RefusedError
 from schemas.frames import TABLES
-from storage import commands, durable, folds, outbox, tables
-from storage.agreement import settled, table_folder, unfinished
+from storage import commands, durable, erasures, folds, outbox, tables
+from storage.agreement import journal, settled, table_folder, unfinished
 from storage.lock import only_writer
 from storage.tables import TableFile
 from storage.workspace import Catalog, Workspace
@@ -28,6 +28,10 @@ def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
     if documents and not workspace.catalog_file.exists():
         workspace.write_catalog(Catalog.from_json(documents[-1]["catalog"]))
     with only_writer(workspace):
+        if journal(workspace).exists():
+            raise RefusedError(
+                f"an erasure was interrupted: give `lefi erase {workspace.root}` again, which completes it, and then this command"
+            )
         catalog = workspace.catalog()
         last = Catalog.from_json(documents[-1]["catalog"]) if documents else Catalog(catalog.buckets)
         require_history(workspace, documents, catalog, last)
@@ -40,6 +44,7 @@ def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
             rebuild_night(workspace, document, last.night, found, made, notes, say)
         if catalog.run not in unfinished(workspace):
             workspace.write_catalog(last)
+        notes += brought_back(workspace, made)
         return {
             "night": last.night,
             "business_date": str(last.business_date) if last.business_date else None,
@@ -48,6 +53,19 @@ def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
             "tables": {name: {"found": found[name], "rebuilt": made[name]} for name in ORDER if found[name] or made[name]},
             "notes": notes,
         }
+
+
+def brought_back(workspace: Workspace, made: Counter[str]) -> list[str]:
+    """What to do when rows were made anew of which some had been erased: what erased them is known, whom it was about is not."""
+    known = erasures.read(workspace)
+    again = sorted({name for each in known for name in each["rows"] if made[name]})
+    persons = [each for each in known if each["persons"] and set(again) & set(each["rows"])]
+    if not again:
+        return []
+    told = f"{', '.join(again)} had been thinned by `lefi erase` and may have rows again that were erased: give it again"
+    nights = ", ".join(each["business_date"] for each in persons)
+    whom = f", and `lefi erase --person`, with all numbers of each, for whom it was asked for after the nights of {nights}"
+    return [told + (whom if persons else "")]
 
 
 def require_history(workspace: Workspace, documents: list[Mapping[str, Any]], catalog: Catalog, last: Catalog) -> None:

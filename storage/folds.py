@@ -1,6 +1,7 @@
 """Folds: many small files of a table joined to few, sorted as these are. No row is left out, and each keeps the number of the night that wrote it.
 
-A fold's name says what it stands for, `fold-<first night>-<last night>-<number>of<count>.parquet`, so that it can be taken in again without a log.
+A fold's name says what it stands for, `fold-<first night>-<last night>-<number>of<count>.parquet`, so that it can be taken in again without a log;
+`-e<number>` before the ending says that an erasure has taken rows out of it.
 Beside the table's own columns it has `settled`, the night that wrote a row, so that a past state can be cut out of it.
 """
 
@@ -25,7 +26,9 @@ SORTED_BY = ("bucket", "person")
 NIGHTS = 8  # written since the last fold: so many are joined
 GROWTH = 4  # a fold before them is joined with them when it has at most so many times their rows
 FILE_ROWS = 500_000
-NAME = re.compile(r"(?:night-(?P<night>\d{6})-\d{4}|fold-(?P<first>\d{6})-(?P<last>\d{6})-(?P<number>\d{4})of(?P<count>\d{4}))\.parquet")
+NAME = re.compile(
+    r"(?:night-(?P<night>\d{6})-\d{4}|fold-(?P<first>\d{6})-(?P<last>\d{6})-(?P<number>\d{4})of(?P<count>\d{4})(?:-e(?P<erased>\d{6}))?)\.parquet"
+)
 
 
 @dataclass(frozen=True)
@@ -153,16 +156,17 @@ def is_over(path: Path, night: int) -> bool:
 
 
 def whole_from(folder: Path, night: int) -> Unit | None:
-    """The longest fold that begins with a night and whose files all lie in a table's folder, with or without a log."""
-    found: dict[tuple[int, int, int], list[Path]] = {}
+    """The longest fold that begins with a night and whose files all lie in a table's folder, with or without a log; of equal ones that of the last erasure."""
+    found: dict[tuple[int, int, int, int], list[Path]] = {}
     for path in sorted(folder.glob(f"fold-{night:06d}-*.parquet")):
         name = NAME.fullmatch(path.name)
         if name:
-            found.setdefault((int(name["first"]), int(name["last"]), int(name["count"])), []).append(path)
-    whole = [(key, paths) for key, paths in found.items() if len(paths) == key[2]]
+            key = (int(name["first"]), int(name["last"]), int(name["erased"] or 0), int(name["count"]))
+            found.setdefault(key, []).append(path)
+    whole = [(key, paths) for key, paths in found.items() if len(paths) == key[3]]
     if not whole:
         return None
-    (first, last, _), paths = max(whole)
+    (first, last, _, _), paths = max(whole)
     return Unit(first, last, tuple(describe(path) for path in paths))
 
 
