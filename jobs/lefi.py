@@ -90,21 +90,38 @@ def nightly(
     workspace: WorkspaceArgument,
     business_date: Annotated[date, typer.Option(parser=a_date, metavar="YYYY-MM-DD", help="The night to run.")],
     runner: Runner = "embedded",
+    signing_key: Annotated[
+        str | None, typer.Option(envvar="LEFI_SIGNING_KEY", metavar="FILE", help="Sign the deliveries with this key; see `lefi key`.")
+    ] = None,
+    unsigned: Annotated[bool, typer.Option("--unsigned", help="Sign no more, though the last deliveries were signed.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run a night: take what has come in, deliver to each partner what it does not know yet."""
     from jobs.nightly import nightly as run
     from jobs.nightly import show
 
-    finish(run(workspace, business_date, runner, say), as_json, show)
+    finish(run(workspace, business_date, runner, say, signing_key, unsigned), as_json, show)
 
 
-@app.command(epilog="Example: lefi status ws")
-def status(workspace: WorkspaceArgument, as_json: Json = False) -> None:
+@app.command(epilog="Example: lefi status ws; lefi status ws --html notices")
+def status(
+    workspace: WorkspaceArgument,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write the public notices there: pages in Swedish and English, and feeds.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Say how things are: the last night, what is withheld, what to do next."""
     from jobs.status import show, status_of
 
-    finish(status_of(workspace), as_json, show)
+    summary = status_of(workspace)
+    if html is not None:
+        from jobs.notices import write_notices
+
+        write_notices(workspace, html)
+        say(f"the notices are in {html}: open {html / 'index.html'}")
+    finish(summary, as_json, show)
 
 
 @app.command(epilog="Example: lefi generate ws --persons 1000 --nights 3 --seed 1 --start 2026-01-05")
@@ -289,12 +306,38 @@ def compact(
     finish(fold(workspace_at(workspace), say, everything=everything), as_json, show)
 
 
+@app.command(epilog="Example: lefi erase ws --plan; lefi erase ws --person - < numbers.txt")
+def erase(
+    workspace: WorkspaceArgument,
+    person: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Erase these persons: a file with a personnummer on each line; - reads them from stdin."),
+    ] = None,
+    end_subscriptions: Annotated[
+        bool, typer.Option("--end-subscriptions", help="With --person: also persons whom partners watch.")
+    ] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only tell what would be erased.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Erase what conf/retention.yaml keeps no longer, or all that is held of some persons; manifests stay."""
+    from jobs.erase import erase as run
+    from jobs.erase import show
+
+    finish(run(workspace, person, end_subscriptions, plan, say), as_json, show)
+
+
 @app.command(epilog="Example: lefi receive ws/outbox/FOLKSAM-TEST picture.duckdb")
 def receive(
     outbox: Annotated[Path, typer.Argument(metavar="OUTBOX/PARTNER", help="The partner's folder of deliveries.", show_default=False)],
     state: Annotated[
         Path, typer.Argument(metavar="STATE", help="Where the partner keeps its picture (a DuckDB file).", show_default=False)
     ],
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="LEFI_KEYS", metavar="FILE", help="Take only what is signed with a key of this list; see `lefi key`.", show_default=False
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Be the partner: verify new deliveries and fold them into a local picture."""
@@ -308,7 +351,68 @@ def receive(
         )
         say(f"the picture {state} has {s['facts']:,} facts in {s['groups']:,} groups, {s['incomplete']} of them incomplete")
 
-    finish(asdict(take(outbox, state)), as_json, show)
+    finish(asdict(take(outbox, state, keys=keys)), as_json, show)
+
+
+@app.command(epilog="Example: lefi export ws --partner FOLKSAM-TEST --to sent --recipient folksam.pub")
+def export(
+    workspace: WorkspaceArgument,
+    partner: Annotated[str, typer.Option(help="Whose deliveries.")],
+    to: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the archives go; not into the outbox.", show_default=False)],
+    recipient: Annotated[
+        list[str], typer.Option(metavar="KEY", help="The partner's age key (age1...), or a file with it; may stand more than once.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Encrypt a partner's deliveries for that partner alone (age), for a way that others can read."""
+    from jobs.export import export as run
+    from jobs.export import show_export
+
+    finish(run(workspace, partner, to, recipient, say), as_json, show_export)
+
+
+@app.command(epilog="Example: lefi unpack sent outbox/FOLKSAM-TEST --identity folksam.key")
+def unpack(
+    archives: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the archives are.", show_default=False)],
+    outbox: Annotated[Path, typer.Argument(metavar="OUTBOX/PARTNER", help="The partner's folder of deliveries.", show_default=False)],
+    identity: Annotated[str, typer.Option(metavar="FILE", help="A file with the partner's age secret key.")],
+    as_json: Json = False,
+) -> None:
+    """Be the partner: open encrypted deliveries, for `lefi receive`."""
+    from jobs.export import show_unpack
+    from jobs.export import unpack as run
+
+    finish(run(archives, outbox, identity, say), as_json, show_unpack)
+
+
+@app.command(epilog="Example: lefi schemas schemas")
+def schemas(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where they are to be written.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Write the contracts as files: Avro schemas, and JSON Schemas of manifest, key list and all that --json prints."""
+    from jobs.schemas import publish, show
+
+    finish(publish(folder), as_json, show)
+
+
+@app.command(epilog="Example: lefi key /etc/lefi/signing.pem --publish keys.json --valid-from 2026-01-05")
+def key(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the signing key is, or is to be made.", show_default=False)],
+    publish: Annotated[
+        Path | None, typer.Option(metavar="LIST", help="Put its public half into this list, which the partners get.", show_default=False)
+    ] = None,
+    valid_from: Annotated[
+        date | None, typer.Option(parser=a_date, metavar="YYYY-MM-DD", help="With --publish: the first business date that it signs.")
+    ] = None,
+    overlap_days: Annotated[int, typer.Option(min=0, help="With --valid-from: so long the keys before it are valid still.")] = 7,
+    as_json: Json = False,
+) -> None:
+    """Make a signing key, or show the public half of one that there is."""
+    from jobs.key import key as run
+    from jobs.key import show
+
+    finish(run(file, publish, valid_from, overlap_days), as_json, show)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,12 +11,15 @@ from rich.table import Table
 from pipelines.compact import compact
 from pipelines.run import run_night
 from schemas.errors import LefiError
+from storage.seals import signer_from
 from storage.workspace import Workspace
 
 
-def nightly(workspace: Path, business_date: date, runner: str, say: Callable[[str], None]) -> Mapping[str, Any]:
-    """Run the night; returns the summary of contract section 2."""
-    report = run_night(Workspace(workspace), business_date, runner, say)
+def nightly(
+    workspace: Path, business_date: date, runner: str, say: Callable[[str], None], signing_key: str | None = None, unsigned: bool = False
+) -> Mapping[str, Any]:
+    """Run the night; returns the summary of contract section 2. signing_key: a file, or PEM text."""
+    report = run_night(Workspace(workspace), business_date, runner, say, signer_from(signing_key), unsigned)
     compact_after(Workspace(workspace), say)
     rejected = {name: sum(codes.values()) for name, codes in report["rejected"].items()}
     return {

@@ -13,6 +13,7 @@ from receiver.outbox import Outbox, survey
 from receiver.picture import opened
 from receiver.take import Progress, take
 from schemas.errors import VerificationError
+from storage.seals import read_keys
 
 
 @dataclass(frozen=True)
@@ -40,21 +41,22 @@ def silent(_text: str) -> None:
     """Report no progress."""
 
 
-def receive(outbox: Path, state: Path, progress: Progress = silent) -> Received:
+def receive(outbox: Path, state: Path, progress: Progress = silent, keys: Path | None = None) -> Received:
     """Verify the deliveries in OUTBOX/P that the picture STATE does not have yet, and fold them into it (R50), one transaction each.
 
-    state: a DuckDB file, or a folder that gets a picture.duckdb. progress: told what has been read. A killed receiver goes on where it was.
+    state: a DuckDB file, or a folder that gets a picture.duckdb. progress: told what has been read; keys: a key list, with one of
+    which each delivery must be signed. A killed receiver goes on where it was.
     Raises VerificationError at the first delivery that does not verify (those before it stay), UsageError when the outbox is no folder,
     RefusedError when another receiver is at work.
     """
-    found = survey(outbox)
+    found, known = survey(outbox), read_keys(keys) if keys else None
     with opened(state) as connection:
         recheck(connection, found)
         before = taken(connection)
         last = before[-1] if before else None
         start = last.sequence if last else 0
         for sequence in (sequence for sequence in found.finished if sequence > start):
-            last = take(connection, following(found, sequence, last), found.partner, last, progress)
+            last = take(connection, following(found, sequence, last), found.partner, last, progress, known)
         return summarise(connection, found, start, last)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.ingest import SUBSCRIPTION_KEY
-from schemas.errors import RefusedError, UsageError
+from schemas.errors import RefusedError, UsageError, require_no_number
 from schemas.frames import IDENTITIES, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS
 from schemas.personnummer import is_valid
 from schemas.quarantine import arrival_of_id
@@ -81,6 +81,7 @@ def key_of(workspace: Workspace, number: str) -> str:
 
 def retract(workspace: Workspace, source_run: str, reason: str) -> Mapping[str, Any]:
     """Withdraw every record of a source run from the next night on (R44)."""
+    require_no_number("--reason", reason)
     with deciding(workspace):
         received = 0
         for name in ("facts", "quarantine"):
@@ -96,6 +97,7 @@ def retract(workspace: Workspace, source_run: str, reason: str) -> Mapping[str, 
 
 def accept(workspace: Workspace, drop: str, reason: str) -> Mapping[str, Any]:
     """Let a drop through the gates, as it lies there now (R4)."""
+    require_no_number("--reason", reason)
     with deciding(workspace):
         head = workspace.inbox / drop / HEAD
         if "/" in drop or not head.is_file():
@@ -107,6 +109,7 @@ def accept(workspace: Workspace, drop: str, reason: str) -> Mapping[str, Any]:
 
 def release(workspace: Workspace, quarantine_id: str, reason: str) -> Mapping[str, Any]:
     """Say that a rejected record freezes nobody any more (R36). RefusedError when there is none with that id."""
+    require_no_number("--reason", reason)
     with deciding(workspace) as catalog:
         arrival = arrival_of_id(quarantine_id)
         found = table(workspace, "quarantine", QUARANTINE, catalog.buckets).filter(pl.col("arrival") == pl.lit(arrival, pl.Int64()))

@@ -26,7 +26,7 @@ from schemas.contracts import DELIVERY_RECORD
 from schemas.errors import VerificationError
 from schemas.frames import IDENTITIES, PERSONS, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TABLES, TOLD, TOTALS, TOUCHED
 from schemas.manifest import Manifest
-from storage import avro, folds, outbox, tables
+from storage import avro, erasures, folds, outbox, tables
 from storage.agreement import table_folder
 from storage.inbox import Drop, scan
 from storage.tables import TableFile
@@ -164,7 +164,7 @@ class PastNight:
         """What the night put into a table, staged. VerificationError when these are not as many rows as its commit file says."""
         files = self.make(name)
         expected, rows = sum(file["rows"] for file in self.document["tables"].get(name, ())), sum(file.rows for file in files)
-        uncounted = name in UNCOUNTED or (name in FROM_OUTBOX and self.notes)
+        uncounted = name in UNCOUNTED or (name in FROM_OUTBOX and self.notes) or name in erasures.thinned(self.workspace, self.night)
         if rows != expected and not uncounted:
             raise VerificationError(
                 f"rebuild: {name}, night {self.night}: {expected} rows were committed, {rows} can be made anew: restore it from a backup"
@@ -265,7 +265,7 @@ class PastNight:
         staged: list[TableFile] = []
         for partner, delivery in self.document["deliveries"].items():
             folder = self.workspace.outbox / partner / outbox.folder_name(delivery["sequence"])
-            if folder.exists():
+            if folder.exists() and not outbox.is_erased(folder):
                 check_delivery(folder, partner, delivery)
                 staged += self.read_delivery(folder, partner, delivery["sequence"])
             elif delivery["records"]:

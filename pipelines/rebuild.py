@@ -13,8 +13,8 @@ from pipelines.upgrade import upgrade
 from schemas import frames
 from schemas.errors import LefiError, RefusedError
 from schemas.frames import TABLES
-from storage import commands, durable, folds, outbox, tables
-from storage.agreement import settled, table_folder, unfinished
+from storage import commands, durable, erasures, folds, outbox, tables
+from storage.agreement import journal, settled, table_folder, unfinished
 from storage.lock import held
 from storage.tables import TableFile
 from storage.workspace import FORMAT, Catalog, Workspace
@@ -31,6 +31,10 @@ def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
         workspace.catalog()
     workspace.store.mkdir(exist_ok=True)
     with held(workspace):
+        if journal(workspace).exists():
+            raise RefusedError(
+                f"an erasure was interrupted: give `lefi erase {workspace.root}` again, which completes it, and then this command"
+            )
         documents = [json.loads((workspace.runs / run / "commit.json").read_text("utf-8")) for run in settled(workspace)]
         last = Catalog.from_json(documents[-1]["catalog"]) if documents else Catalog(workspace.catalog().buckets)
         found_catalog = readable_catalog(workspace) if documents else workspace.catalog()
@@ -51,6 +55,7 @@ def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
             workspace.write_catalog(catalog)
         if not unfinished(workspace):
             upgrade(workspace, catalog, say)
+        notes += brought_back(workspace, made)
         return {
             "night": last.night,
             "business_date": str(last.business_date) if last.business_date else None,
@@ -78,6 +83,19 @@ def mark(workspace: Workspace, catalog: Catalog) -> Catalog:
         catalog = replace(catalog, format=FORMAT, content_version=frames.CONTENT_VERSION, recoding=True)
     workspace.write_catalog(catalog)
     return catalog
+
+
+def brought_back(workspace: Workspace, made: Counter[str]) -> list[str]:
+    """What to do when rows were made anew of which some had been erased: what erased them is known, whom it was about is not."""
+    known = erasures.read(workspace)
+    again = sorted({name for each in known for name in each["rows"] if made[name]})
+    persons = [each for each in known if each["persons"] and set(again) & set(each["rows"])]
+    if not again:
+        return []
+    told = f"{', '.join(again)} had been thinned by `lefi erase` and may have rows again that were erased: give it again"
+    nights = ", ".join(each["business_date"] for each in persons)
+    whom = f", and `lefi erase --person`, with all numbers of each, for whom it was asked for after the nights of {nights}"
+    return [told + (whom if persons else "")]
 
 
 def require_history(workspace: Workspace, documents: list[Mapping[str, Any]], catalog: Catalog, last: Catalog) -> None:

@@ -14,7 +14,7 @@ from pipelines.recalculation import Basis, ceased_keys, number_arrivals, read_ba
 from pipelines.take import Bite, permission_frame, split_buckets, standing_subscriptions
 from pipelines.upgrade import require_recoded
 from pipelines.view import Clock, nothing_staged, view
-from schemas.errors import RefusedError, UsageError
+from schemas.errors import RefusedError, UsageError, require_no_number
 from schemas.frames import SUBSCRIPTIONS
 from storage import commands, durable, tables
 from storage.conf import read_conf
@@ -44,6 +44,7 @@ class Wish:
             raise UsageError(f"--nights {self.nights}: from 1 to {LONGEST}")
         if not self.reason.strip():
             raise UsageError("--reason is empty: it stands on every new decision")
+        require_no_number("--reason", self.reason)
 
 
 def order(workspace: Workspace, wish: Wish) -> Mapping[str, Any]:

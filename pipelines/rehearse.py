@@ -57,7 +57,7 @@ def rehearse(workspace: Workspace, business_date: date, partner: str | None, con
         try:
             durable.remove(workspace.staging)
             ledger = as_after_upgrade(workspace, catalog)
-            night = prepare(workspace, catalog, candidate, business_date, engine, say, ledger)
+            night = prepare(workspace, catalog, candidate, business_date, engine, say, instead=ledger)
             say("compare everybody with what was told")
             return {**night, "release": compare_release(settled_plan(workspace, catalog, candidate, ledger), partner, engine)}
         finally:

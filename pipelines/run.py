@@ -19,7 +19,7 @@ from pipelines.upgrade import upgrade
 from pipelines.view import Clock
 from schemas.config import Conf
 from schemas.contracts import DELIVERY_RECORD, RECEIPT
-from schemas.errors import LefiError, RefusedError, VerificationError
+from schemas.errors import LefiError, RefusedError, UsageError, VerificationError
 from schemas.frames import TABLES
 from schemas.manifest import Manifest
 from storage import avro, durable, outbox, tables
@@ -27,6 +27,7 @@ from storage.agreement import require_agreement, table_folder, unfinished
 from storage.conf import read_conf
 from storage.failpoints import reach
 from storage.lock import only_writer
+from storage.seals import Signer
 from storage.tables import TableFile
 from storage.workspace import Catalog, LastDelivery, Workspace
 
@@ -34,11 +35,14 @@ Say = Callable[[str], None]
 REPLACED = frozenset({"touched"})  # tables of which a night's rows are the whole
 
 
-def run_night(workspace: Workspace, business_date: date, runner: str, say: Say) -> Mapping[str, Any]:
+def run_night(
+    workspace: Workspace, business_date: date, runner: str, say: Say, signer: Signer | None = None, unsigned: bool = False
+) -> Mapping[str, Any]:
     """Run the night of a date; returns its report. A committed run is completed first; the night of a date that is done is not run again.
 
-    Raises UsageError for conf, RefusedError for a date before the last night or while another command runs, VerificationError when the run's
-    own totals do not add up.
+    signer: seals the manifests; unsigned: the last deliveries were sealed, and these are not to be. Raises UsageError for conf, or when there
+    is no signer and the last deliveries were sealed, RefusedError for a date before the last night or while another command runs,
+    VerificationError when the run's own totals do not add up.
     """
     engine = engines.options(runner)
     with only_writer(workspace):
@@ -55,13 +59,32 @@ def run_night(workspace: Workspace, business_date: date, runner: str, say: Say) 
         if catalog.business_date and business_date < catalog.business_date:
             raise RefusedError(f"--business-date {business_date} is before the last night, {catalog.business_date}: nights only go forward")
         conf = read_conf(workspace.conf)
+        if not (signer or unsigned):
+            require_unsigned(workspace, catalog)
         catalog = upgrade(workspace, catalog, say)
         durable.remove(workspace.staging)
         reach("plan")
-        staged = prepare(workspace, catalog, conf, business_date, engine, say)
+        staged = prepare(workspace, catalog, conf, business_date, engine, say, signer)
         commit(workspace, catalog, staged)
         say("commit")
         return complete(workspace, staged["run"], say)
+
+
+def require_unsigned(workspace: Workspace, catalog: Catalog) -> None:
+    """Refuse a night without a key after one with: a partner that has a key list takes nothing unsigned. UsageError."""
+    for partner, last in catalog.deliveries.items():
+        path = workspace.outbox / partner / outbox.folder_name(last.sequence) / outbox.MANIFEST
+        if path.exists() and Manifest.from_json(path.read_bytes()).signature:
+            raise UsageError(
+                f"the last delivery to {partner} was signed, and there is no key: set LEFI_SIGNING_KEY or --signing-key; --unsigned if this is meant"
+            )
+
+
+def seal(workspace: Workspace, staged: Mapping[str, Any], signer: Signer) -> None:
+    """Sign the staged manifests, here and not on a worker, so that the key leaves this process nowhere."""
+    for delivery in staged["deliveries"].values():
+        path = workspace.root / delivery["folder"] / outbox.MANIFEST
+        durable.write_file(path, signer.sealed(Manifest.from_json(path.read_bytes())).to_json())
 
 
 def prepare(
@@ -71,9 +94,10 @@ def prepare(
     business_date: date,
     engine: engines.Engine,
     say: Say,
+    signer: Signer | None = None,
     instead: Mapping[str, tuple[TableFile, ...]] = NOTHING,
 ) -> dict[str, Any]:
-    """Plan, stage and verify a night; a drop on which a gate closes gives way to its sibling in another attempt. instead: see `make_plan`."""
+    """Plan, stage, seal and verify a night; a drop on which a gate closes gives way to its sibling in another attempt. instead: see `make_plan`."""
     overruled: dict[str, tuple[str, str]] = {}
     clock = Clock()
     while True:
@@ -85,6 +109,8 @@ def prepare(
         if "retry" not in staged:
             break
         overruled |= {name: (code, text) for name, (code, text) in staged["retry"].items()}
+    if signer:
+        seal(workspace, staged, signer)
     say("verify")
     verify(workspace, staged)
     clock.lap("verify")

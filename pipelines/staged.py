@@ -14,6 +14,7 @@ from pipelines.recalculation import computed_rows, progress
 from pipelines.view import DAYS_IN, FACTS_IN
 from schemas.errors import VerificationError, masked
 from schemas.frames import CHAINS, DROPS, REFRESHES, RUNS, TOTALS
+from schemas.personnummer import without_numbers
 from schemas.quarantine import quarantine_id
 from storage import durable, tables
 from storage.inbox import Drop
@@ -298,7 +299,8 @@ def refreshes(verdict: Verdict, plan: Plan) -> list[dict[str, Any]]:
     staged = verdict.refreshes.files.get("refreshes")
     rows = tables.newest(tables.read([*plan.files["refreshes"], *([staged] if staged else [])], REFRESHES), ["refresh"])
     columns = ("partner", "order_id", "line_no", "groups", "waiting", "slices")
-    return rows.filter(pl.col("waiting") > 0).sort("refresh").select(columns).to_dicts()
+    waiting = rows.filter(pl.col("waiting") > 0).sort("refresh").select(columns).to_dicts()
+    return [each | {"order_id": without_numbers(each["order_id"])} for each in waiting]
 
 
 def rejected(verdict: Verdict, plan: Plan) -> dict[str, dict[str, int]]:

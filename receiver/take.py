@@ -15,7 +15,8 @@ from receiver.verify import RECEIPTS, verify_files, verify_withheld
 from schemas.contracts import DELIVERY_RECORD, RECEIPT
 from schemas.errors import BrokenFileError, VerificationError
 from schemas.manifest import Manifest
-from storage import avro
+from storage import avro, seals
+from storage.seals import KeyList
 
 BATCH_ROWS = 100_000
 SLICES_BEFORE = """SELECT count(*) FILTER (slice = $3 - 1), count(*) FILTER (slice = $3)
@@ -24,12 +25,16 @@ FROM refreshes WHERE order_id = $1 AND line_no = $2"""
 Progress = Callable[[str], None]
 
 
-def take(connection: duckdb.DuckDBPyConnection, folder: Path, partner: str, last: Link | None, progress: Progress) -> Link:
+def take(
+    connection: duckdb.DuckDBPyConnection, folder: Path, partner: str, last: Link | None, progress: Progress, keys: KeyList | None = None
+) -> Link:
     """Verify the delivery in a folder and fold it into the picture, in one transaction.
 
-    last: the delivery before it; progress: told of every batch. Raises VerificationError, and nothing has changed.
+    last: the delivery before it; progress: told of every batch; keys: with one of which it must be signed. Raises VerificationError, and nothing has changed.
     """
     manifest = read_manifest(folder, partner)
+    if keys is not None:
+        seals.verify(manifest, keys, place(partner, manifest.sequence, MANIFEST))
     verify_chain(manifest, last)
     verify_withheld(manifest)
     verify_files(manifest, folder)

@@ -31,6 +31,11 @@ def verify_files(manifest: Manifest, folder: Path) -> None:
     """Check that the folder holds exactly the listed files, each with its size, digest, rows, schema, codec. Raises VerificationError."""
     names = [file.name for file in manifest.files]
     present = {path.name: path for path in folder.iterdir()}
+    if names and not set(names) & set(present):
+        raise VerificationError(
+            f"{place(manifest.partner, manifest.sequence, MANIFEST)}: none of its files is there: lost on the way, or erased after their time: "
+            "go on with the picture that has this delivery, or ask the operator for its files"
+        )
     for name in names:
         if names.count(name) > 1:
             raise VerificationError(f"{place(manifest.partner, manifest.sequence, name)}: is listed twice")

@@ -82,6 +82,29 @@ class Closures(Strict):
     off: tuple[str, ...] = ()
 
 
+class Kept(Strict):
+    """How long a kind of data is kept: days before the business date of the last night, and why."""
+
+    days: int = Field(ge=1)
+    reason: str = Field(min_length=1)
+
+
+class KeptDeliveries(Kept):
+    """fetched_within: days by which every partner has fetched a delivery."""
+
+    fetched_within: int = Field(default=30, ge=1)
+
+
+class Retention(Strict):
+    """conf/retention.yaml. No run depends on it, so it is no part of Conf."""
+
+    deliveries: KeptDeliveries
+    subscriptions: Kept
+    ledger: Kept
+    quarantine: Kept
+    versions: Kept
+
+
 class Conf(Strict):
     """All of conf, parsed and held against itself."""
 

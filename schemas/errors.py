@@ -35,9 +35,18 @@ class DiskError(LefiError):
     """The disk took something not: it is full, or a quota or limit is reached. The text names reason and path."""
 
 
-NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:[0-9]{12}|[0-9]{10}|[0-9]{8}[-+][0-9]{4}|[0-9]{6}[-+][0-9]{4})(?![0-9A-Za-z])")
+NUMBER = re.compile(
+    r"(?<![0-9A-Za-z])(?:[0-9]{12}|[0-9]{10}|[0-9]{8}[-+][0-9]{4}|[0-9]{6}[-+][0-9]{4})(?![0-9A-Za-z])"
+    r"|(?<![0-9])(?:18|19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:[06][1-9]|[1278][0-9]|[39][01])[-+]?[0-9]{4}(?![0-9])"  # also inside a word
+)
 
 
 def masked(text: str) -> str:
     """A text without anything that could be a personnummer: a wrong value in a head or an argument may be one."""
     return NUMBER.sub("(number)", text)
+
+
+def require_no_number(option: str, text: str) -> None:
+    """Refuse a text that goes to partners and into the runs, and has what could be a personnummer. UsageError names the option."""
+    if masked(text) != text:
+        raise UsageError(f"{option} has what could be a personnummer, and is read by partners and kept in runs/: say it without")

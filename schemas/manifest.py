@@ -64,8 +64,16 @@ class RefreshSlice(Part):
     of: Ordinal
 
 
+class Signature(Part):
+    """The seal of a delivery: who signed its digest, by the id of the key, and the signature in base64."""
+
+    algorithm: Literal["Ed25519"]
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    value: Annotated[str, Field(pattern=r"^[0-9A-Za-z+/]{86}==$")]
+
+
 class Manifest(Part):
-    """What a delivery says of itself. totals: benefit -> action -> records."""
+    """What a delivery says of itself. totals: benefit -> action -> records; signature: beside the digest, and not covered by it."""
 
     partner: Text
     sequence: Ordinal
@@ -78,14 +86,21 @@ class Manifest(Part):
     totals: dict[str, dict[Action, Count]]
     withheld: tuple[Withheld, ...]
     refreshes: tuple[RefreshSlice, ...]
+    signature: Signature | None = None
+
+    def bare(self) -> dict[str, Any]:
+        """What the digest covers."""
+        return self.model_dump(mode="json", exclude={"signature"})
 
     def digest(self) -> str:
         """Lower-case hex sha256 of the canonical JSON (contract, section 4)."""
-        return digest_of(self.model_dump(mode="json"))
+        return digest_of(self.bare())
 
     def to_json(self) -> bytes:
-        """The bytes of manifest.json: indented, keys in the contract's order, `digest` last, a newline at the end."""
-        document = self.model_dump(mode="json") | {"digest": self.digest()}
+        """The bytes of manifest.json: indented, keys in the contract's order, then `digest`, then `signature` if there is one, a newline at the end."""
+        document = self.bare() | {"digest": self.digest()}
+        if self.signature:
+            document["signature"] = self.signature.model_dump(mode="json")
         return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()
 
     @classmethod
@@ -103,9 +118,19 @@ class Manifest(Part):
             raise VerificationError(f"manifest.json is not JSON in UTF-8: {error}") from error
         if stated != actual:
             raise VerificationError(f"manifest.json: digest is stated as {stated!r}, its content has {actual}")
-        if manifest.model_dump(mode="json") != document:
+        document.pop("signature", None)
+        if manifest.bare() != document:
             raise VerificationError("manifest.json: a date is not written as YYYY-MM-DD")
         return manifest
+
+
+def manifest_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of manifest.json."""
+    schema = Manifest.model_json_schema()
+    schema["properties"] |= {"digest": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "see the contract, section 4"}}
+    schema["properties"]["signature"] = {"$ref": "#/$defs/Signature"}  # there or not, but never null
+    schema["required"].append("digest")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
 
 
 def digest_of(document: Mapping[str, Any]) -> str:

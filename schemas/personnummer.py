@@ -1,5 +1,6 @@
 """Personnummer and samordningsnummer (R10; DOMAIN section 3). Twelve digits, always a string."""
 
+import re
 from datetime import date
 
 import polars as pl
@@ -23,6 +24,11 @@ def is_valid(text: str | None) -> bool:
     except ValueError:
         return False
     return check_digit(text[2:11]) == int(text[11])
+
+
+def without_numbers(text: str) -> str:
+    """A text of others, such as the id of a partner's order, for where no personnummer may be: `(number)` in the place of each valid one."""
+    return re.sub(r"[0-9]{12}", lambda found: "(number)" if is_valid(found[0]) else found[0], text)
 
 
 def days() -> list[int]:

@@ -13,6 +13,11 @@ def table_folder(workspace: Workspace, name: str) -> Path:
     return (workspace.store if name in IN_STORE else workspace.lake) / name
 
 
+def journal(workspace: Workspace) -> Path:
+    """What an erasure is about, as long as it is not complete."""
+    return workspace.store / "erasing.json"
+
+
 def settled(workspace: Workspace) -> list[str]:
     """Runs that are committed and settled, in order."""
     return sorted(path.parent.name for path in workspace.runs.glob("*/report.json") if (path.parent / "commit.json").exists())
@@ -27,8 +32,12 @@ def unfinished(workspace: Workspace) -> list[str]:
 def require_agreement(workspace: Workspace, catalog: Catalog) -> None:
     """Refuse a workspace whose catalog, runs, tables and outbox are not of one night. RefusedError names the first that is not, and what to do.
 
-    What a committed run has still to do is no disagreement.
+    What a committed run has still to do is no disagreement. An erasure that was interrupted is refused too.
     """
+    if journal(workspace).exists():
+        raise RefusedError(
+            f"an erasure was interrupted: give `lefi erase {workspace.root}` again, which completes it, and then this command"
+        )
     under_way = unfinished(workspace)
     disagreement = catalog_and_runs(workspace, catalog, under_way) or catalog_and_outbox(workspace, catalog, under_way)
     for name in TABLES:

@@ -1,6 +1,7 @@
 """Read the configuration: the packaged files, each replaced whole by a file of the same name in the workspace."""
 
 import re
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,8 +10,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.config import PERSONS, Benefit, Benefits, Closures, Conf, Partners
+from schemas.config import PERSONS, Benefit, Benefits, Closures, Conf, Partners, Retention
 from schemas.errors import UsageError
+from schemas.personnummer import without_numbers
 from schemas.rules import CertificateRules, GuaranteeRules, Rules
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -99,6 +101,11 @@ def read_conf(folder: Path) -> Conf:
             raise UsageError(f"conf/closures.yaml: closures: '{chain}' is neither a benefit of conf/benefits.yaml nor {PERSONS}")
     for benefit in sorted(set(closures.off) - known - {PERSONS}):
         raise UsageError(f"conf/closures.yaml: off: '{benefit}' is neither a benefit of conf/benefits.yaml nor {PERSONS}")
+    for text in texts_of(partners, closures):
+        if without_numbers(text) != text:
+            raise UsageError(
+                "conf: a partner's name, purpose or code, or a closure's text, has a personnummer: conf goes into runs/ and pages"
+            )
     return Conf(
         partners=partners.partners,
         benefits=benefits.benefits,
@@ -108,6 +115,18 @@ def read_conf(folder: Path) -> Conf:
             guarantee=read_rule(folder, "guarantee", GuaranteeRules), certificates=read_rule(folder, "certificates", CertificateRules)
         ),
     )
+
+
+def texts_of(partners: Partners, closures: Closures) -> Iterator[str]:
+    """What conf says in its own words."""
+    for code, partner in partners.partners.items():
+        yield from (code, partner.name, *(permission.purpose for permission in partner.permissions))
+    yield from (closure.text for closure in closures.closures)
+
+
+def read_retention(folder: Path) -> Retention:
+    """How long things are kept. UsageError when the file is wrong."""
+    return read_part(folder, "retention", Retention)
 
 
 def read_rule(folder: Path, name: str, model: type[Model]) -> Model:

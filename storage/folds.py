@@ -1,8 +1,9 @@
 """Folds: many small files of a table joined to few, sorted as these are. No row is left out, and each keeps the number of the night that wrote it.
 
 A fold's name says what it stands for, `fold-<first night>-<last night>-<number>of<count>.parquet`, so that it can be taken in again without a log.
-Beside the table's own columns it has `settled`, the night that wrote a row, so that a past state can be cut out of it. Where rows were changed
-while they were joined (pipelines/upgrade.py), the fold is one of the same nights once more: `-e2` and so on before `.parquet`.
+Beside the table's own columns it has `settled`, the night that wrote a row, so that a past state can be cut out of it. Where rows were changed while
+they were joined (pipelines/upgrade.py), or taken out (storage/thin.py), the fold is one of the same nights once more, a later *edition*: `-e2` and so
+on before `.parquet`, for an erasure with its number, `-e2x000001`.
 """
 
 import re
@@ -26,7 +27,7 @@ NIGHTS = 8  # written since the last fold: so many are joined
 GROWTH = 4  # a fold before them is joined with them when it has at most so many times their rows
 FILE_ROWS = 500_000
 NAME = re.compile(
-    r"(?:night-(?P<night>\d{6})-\d{4}|fold-(?P<first>\d{6})-(?P<last>\d{6})-(?P<number>\d{4})of(?P<count>\d{4})(?:-e(?P<edition>\d+))?)\.parquet"
+    r"(?:night-(?P<night>\d{6})-\d{4}|fold-(?P<first>\d{6})-(?P<last>\d{6})-(?P<number>\d{4})of(?P<count>\d{4})(?:-e(?P<edition>\d+)(?:x\d{6})?)?)\.parquet"
 )
 
 

@@ -1,6 +1,7 @@
 """Deliveries on disk: parts joined to files, finished folders moved into the outbox (contract, section 1; R27, R28)."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -11,6 +12,7 @@ from storage.failpoints import reach
 
 FILE_ROWS = 1_000_000
 COPY_BYTES = 1 << 20
+MANIFEST = "manifest.json"
 
 
 def marker(run: str, partner: str) -> bytes:
@@ -21,6 +23,27 @@ def marker(run: str, partner: str) -> bytes:
 def folder_name(sequence: int) -> str:
     """The folder of a delivery."""
     return f"{sequence:08d}"
+
+
+def files_of(folder: Path) -> list[Path]:
+    """What lies in a published delivery beside its manifest; nothing once it was erased."""
+    return sorted(path for path in folder.iterdir() if path.name != MANIFEST)
+
+
+def is_erased(folder: Path) -> bool:
+    """Whether of a delivery that had files only the manifest is left, as retention wants it."""
+    return not files_of(folder) and bool(json.loads((folder / MANIFEST).read_text("utf-8"))["files"])
+
+
+def erase(folder: Path) -> int:
+    """Erase all files of a delivery but its manifest, so that the chain still verifies. Returns the bytes that are gone."""
+    gone = 0
+    for path in files_of(folder):
+        gone += path.stat().st_size
+        path.unlink()
+        reach("erase.delivery", path)
+    durable.sync_folder(folder)
+    return gone
 
 
 def write(path: Path, head: bytes, chunks: Iterable[bytes], rows: int) -> FileEntry:

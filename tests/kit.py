@@ -36,6 +36,7 @@ import yaml
 from jobs.lefi import main
 from schemas.contracts import BENEFIT_FACT, BY_DATASET, ORDER_LINE, PERSON, Contract
 from schemas.personnummer import check_digit, is_valid
+from schemas.summaries import require_summary
 from storage import avro
 from storage.inbox import HEAD
 from tests.oracle.fold import Fold
@@ -332,6 +333,8 @@ class World:
         """A command's end: with the right code, and nobody's number told."""
         if code is not None:
             assert ran.code == code, f"lefi {command} ended with {ran.code}, not {code}:\n{ran.out}\n{ran.err}"
+        if ran.code == 0 and ran.out.startswith("{"):
+            require_summary(command, ran.out)
         runs = [path.read_text("utf-8", "replace") for path in (self.root / "runs").rglob("*.*") if path.is_file()]
         names = [str(path.relative_to(self.root)) for path in self.root.rglob("*")]
         printed = [ran.err] if command == "explain" else [ran.out, ran.err]  # explain says on stdout whom it is about

@@ -88,7 +88,10 @@ ALTERATIONS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a cut part": (cut, PART + "has "),
     "a cut part, listed so": (cut_and_relist, PART),
     "a byte of a part, listed so": (flip_and_relist, PART),
-    "a lost part": (lambda outbox: (outbox / "00000002" / "part-0001.avro").unlink(), PART + "is listed and not there"),
+    "a lost part": (
+        lambda outbox: (outbox / "00000002" / "part-0001.avro").unlink(),
+        SECOND + "manifest.json: none of its files is there: lost on the way",
+    ),
     "lost receipts": (lambda outbox: (outbox / "00000001" / "receipts.avro").unlink(), FIRST + "receipts.avro: is listed and not there"),
     "one file more": (lambda outbox: (outbox / "00000002" / "part-0002.avro").touch(), SECOND + "part-0002.avro: is there and not listed"),
     "a hidden file": (lambda outbox: (outbox / "00000002" / ".part").touch(), SECOND + ".part: is there and not listed"),

@@ -90,7 +90,7 @@ REFUSED = {
         FULL.to_json().replace(FULL.digest().encode(), FULL.digest().upper().encode()),
         "manifest.json: digest is stated as '",
     ),
-    "a signature": (changed(signature="x"), "manifest.json: signature: Extra inputs are not permitted"),
+    "a signature": (changed(signature="x"), "manifest.json: signature: Input should be an object"),
     "a float": (changed(sequence=2.0), "manifest.json: sequence: Input should be a valid integer"),
     "a boolean": (changed(sequence=True), "manifest.json: sequence: Input should be a valid integer"),
     "sequence 0": (changed(sequence=0), "manifest.json: sequence: Input should be greater than or equal to 1"),
