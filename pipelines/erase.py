@@ -133,9 +133,11 @@ def carry_out(
     watching: list[str],
     look_only: bool,
     say: Say,
+    *,
+    resumed: bool = False,
 ) -> Mapping[str, Any]:
-    """Erase persons; every step finds what an interrupted attempt did."""
-    named = list(naming(delivered(workspace), numbers))
+    """Erase persons; every step finds what an interrupted attempt did. resumed: there was one."""
+    named = list(naming(delivered(workspace), numbers, resumed))
     fetched = limit(plan, retention.deliveries.fetched_within)
     old, young = [each for each in named if each.business_date <= fetched], [each for each in named if each.business_date > fetched]
     wait = timedelta(days=retention.deliveries.fetched_within)
@@ -205,6 +207,7 @@ def complete(workspace: Workspace, say: Say) -> None:
         [],
         False,
         say,
+        resumed=True,
     )
 
 
@@ -416,11 +419,12 @@ def delivered(workspace: Workspace) -> Iterator[Delivered]:
             yield Delivered(document["partner"], document["sequence"], date.fromisoformat(document["business_date"]), folder)
 
 
-def naming(deliveries: Iterable[Delivered], numbers: pl.Series) -> Iterator[Delivered]:
-    """Those in which somebody is named."""
+def naming(deliveries: Iterable[Delivered], numbers: pl.Series, resumed: bool) -> Iterator[Delivered]:
+    """Those in which somebody is named. resumed: also those of which an interrupted erasure has left a part."""
     for each in deliveries:
         parts = [path for path in outbox.files_of(each.folder) if path.name.startswith("part-")]
-        if any(has_one(path, DELIVERY_RECORD, numbers) for path in parts):
+        begun = resumed and not outbox.is_whole(each.folder)
+        if begun or any(has_one(path, DELIVERY_RECORD, numbers) for path in parts):
             yield each
 
 

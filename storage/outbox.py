@@ -46,6 +46,12 @@ def erase(folder: Path) -> int:
     return gone
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether every file that the manifest names lies in a delivery."""
+    names = [entry["name"] for entry in json.loads((folder / MANIFEST).read_text("utf-8"))["files"]]
+    return all((folder / name).exists() for name in names)
+
+
 def write(path: Path, head: bytes, chunks: Iterable[bytes], rows: int) -> FileEntry:
     """Write a file of a delivery and say what is in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
