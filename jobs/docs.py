@@ -9,6 +9,7 @@ import polars as pl
 import typer.main
 
 from jobs.lefi import app
+from jobs.schemas import publish
 from schemas import contracts
 from schemas.frames import IN_STORE, TABLES
 from storage.conf import packaged_benefits
@@ -91,3 +92,4 @@ def reference() -> str:
 
 if __name__ == "__main__":
     Path(sys.argv[1], REFERENCE).write_text(reference(), "utf-8")
+    publish(Path(sys.argv[1], "schemas"))

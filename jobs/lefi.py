@@ -8,13 +8,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from schemas.errors import DiskError, LefiError, UsageError, masked
 
 if TYPE_CHECKING:
     from storage.workspace import Workspace
 
+# The commands as somebody looks for them.
+PARTS = {
+    "To begin with": ("init", "generate"),
+    "The night": ("nightly", "status", "rehearse"),
+    "Decisions, which the next night takes": ("refresh", "recalculate", "retract", "accept", "release"),
+    "Questions": ("explain", "reconcile"),
+    "Upkeep": ("compact", "rebuild", "erase", "key", "export"),
+    "The partner's side": ("receive", "unpack", "schemas"),
+}
+
+
+class Commands(TyperGroup):
+    """The commands, by what they are for, each with its whole sentence."""
+
+    def format_commands(self, _context: Any, formatter: Any) -> None:
+        """Write them into the help."""
+        for part, names in PARTS.items():
+            rows = [(name, self.commands[name].get_short_help_str(limit=300)) for name in names]
+            with formatter.section(part):
+                formatter.write_dl(rows)
+
+
 app = typer.Typer(
+    cls=Commands,
     help="lefi tells partners, every night, what has changed for the persons and benefits that they subscribe to.",
     no_args_is_help=True,
     rich_markup_mode=None,  # its library alone takes longer to import than help may take
@@ -33,7 +57,8 @@ Runner = Annotated[str, typer.Option(help="The engine that runs the pipelines: e
 
 def say(text: str) -> None:
     """A line of progress, for people, on stderr; a number that somebody gave in the wrong place could be a person's and is not repeated."""
-    print(masked(text), file=sys.stderr, flush=True)
+    over = "\r\x1b[K" if sys.stderr.isatty() else ""  # a line of progress may stand there
+    print(over + masked(text), file=sys.stderr, flush=True)
 
 
 def complain(text: str) -> None:
@@ -136,9 +161,12 @@ def generate(
 ) -> None:
     """Write a synthetic population as drops: persons, facts and orders."""
     from jobs.generate import generate as make
-    from jobs.generate import show
+    from jobs.generate import show, stems
+    from jobs.progress import counted
 
-    finish(make(workspace, persons, nights, seed, start, scenario), as_json, show)
+    with counted("drops", nights * len(stems())) as step:
+        made = make(workspace, persons, nights, seed, start, scenario, step)
+    finish(made, as_json, show)
 
 
 @app.command(epilog="Example: lefi refresh ws --partner FOLKSAM-TEST --benefit FK:SJP")
@@ -351,7 +379,11 @@ def receive(
         )
         say(f"the picture {state} has {s['facts']:,} facts in {s['groups']:,} groups, {s['incomplete']} of them incomplete")
 
-    finish(asdict(take(outbox, state, keys=keys)), as_json, show)
+    from jobs.progress import counted
+
+    with counted("receive", len(list(outbox.glob("*/part-*.avro"))) if outbox.is_dir() else 0) as step:
+        taken = take(outbox, state, step, keys)
+    finish(asdict(taken), as_json, show)
 
 
 @app.command(epilog="Example: lefi export ws --partner FOLKSAM-TEST --to sent --recipient folksam.pub")
@@ -424,7 +456,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     logging.basicConfig(level=logging.CRITICAL)  # Beam logs the text of every error, and a bug's may hold a person's data
     try:
-        app(arguments, standalone_mode=False)
+        app(arguments, standalone_mode=False, prog_name="lefi")
     except (DiskError, OSError) as error:
         reason = ": ".join(str(part) for part in (error.strerror, error.filename) if part) if isinstance(error, OSError) else str(error)
         complain(f"{reason}: mend it and give the command again; what was not committed has not happened, what was will be completed")
@@ -439,7 +471,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:  # the last resort: a bug's text may hold a person's data, so only its place is told
         usage = getattr(error, "format_message", None)
         if usage is not None:
-            complain(f"{usage()} (see `lefi --help`)")
+            of = getattr(error, "ctx", None)
+            if type(error).__name__ == "NoArgsIsHelpError":
+                say(usage())
+            else:
+                complain(f"{usage()} (see `{of.command_path if of else 'lefi'} --help`)")
             sys.exit(UsageError.exit_code)
         say(f"lefi: this is a bug of ours: {type(error).__name__} {place_of(error)}. Nothing was published unless the run was committed.")
         sys.exit(1)

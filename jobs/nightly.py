@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from jobs import progress
 from pipelines.compact import compact
 from pipelines.run import run_night
 from schemas.errors import LefiError
@@ -19,7 +20,10 @@ def nightly(
     workspace: Path, business_date: date, runner: str, say: Callable[[str], None], signing_key: str | None = None, unsigned: bool = False
 ) -> Mapping[str, Any]:
     """Run the night; returns the summary of contract section 2. signing_key: a file, or PEM text."""
-    report = run_night(Workspace(workspace), business_date, runner, say, signer_from(signing_key), unsigned)
+    place = Workspace(workspace)
+    signer = signer_from(signing_key)
+    with progress.night(place.staging, place.catalog().buckets):
+        report = run_night(place, business_date, runner, say, signer, unsigned)
     compact_after(Workspace(workspace), say)
     rejected = {name: sum(codes.values()) for name, codes in report["rejected"].items()}
     return {
