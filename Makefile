@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: install demo test test-all check bench docs clean
+.PHONY: install demo test test-all check mutation bench docs lock clean
 
 .venv/installed: requirements/dev.lock pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -27,6 +27,10 @@ check: .venv/installed              ## ruff, mypy strict, import direction
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_house.py
 
+mutation: .venv/installed           ## is there a test for every rule? about 90 minutes; goes on where it was stopped
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mutation.lock
+	$(BIN)/python -m tests.mutation.run
+
 bench: .venv/installed              ## ratios against the textbook pipeline, bare Polars, the floor and PySpark
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/spark.lock
 	$(BIN)/python -m benchmarks.bench
@@ -40,6 +44,7 @@ lock:                               ## pin all versions anew
 	$(BIN)/uv pip compile -q pyproject.toml --generate-hashes --no-header --python-version 3.11 -o requirements/base.lock
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --generate-hashes --no-header --python-version 3.11 -o requirements/dev.lock
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra spark --generate-hashes --no-header --python-version 3.11 -o requirements/spark.lock
+	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra mutation --generate-hashes --no-header --python-version 3.11 -o requirements/mutation.lock
 
 clean:
 	rm -rf .venv demo build *.egg-info

@@ -32,21 +32,35 @@ def status_of(root: Path) -> dict[str, Any]:
         "missed": missed(workspace),
         "quarantine": report.get("quarantine", []),
         "drops": [drop for drop in report.get("drops", ()) if drop["state"] != "consumed"],
-        "refreshes": report.get("refreshes", []),
+        "refreshes": refreshes(workspace, report),
         "recalculations": recalculations(workspace, report),
         "audit": report.get("audit", {}),
         "next": next_step(str(root), catalog.business_date is not None, unsettled, report),
     }
 
 
+def given_since(workspace: Workspace, report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The commands that no night has taken yet, in order."""
+    for path in sorted((workspace.store / "commands").glob("*.json")):
+        given = json.loads(path.read_text("utf-8"))
+        if given["number"] > report.get("commands", 0):
+            yield given
+
+
+def refreshes(workspace: Workspace, report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Those that wait, in the order of the queue: as the last night left them, and what was queued by command since."""
+    queued = [given for given in given_since(workspace, report) if given["name"] == "refresh"]
+    return list(report.get("refreshes", ())) + [
+        {**given["arguments"], "line_no": 1, "groups": given["rows"]["rows"], "waiting": given["rows"]["rows"], "slices": 0}
+        for given in queued
+    ]
+
+
 def recalculations(workspace: Workspace, report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """How far those are that are not over: as the last night left them, and what was ordered or cancelled since."""
     standing = {each["source_run"]: each for each in report.get("recalculations", ()) if each["remaining"]}
     none = dict.fromkeys(("done", "decisions", "unchanged", "skipped"), 0) | {"waiting": None}
-    for path in sorted((workspace.store / "commands").glob("*.json")):
-        given = json.loads(path.read_text("utf-8"))
-        if given["number"] <= report.get("commands", 0):
-            continue
+    for given in given_since(workspace, report):
         if given["name"] == "recalculate":
             wanted = given["arguments"]
             nights = len(wanted["slices"])

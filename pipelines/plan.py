@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.schedule import Recalculation, schedule
-from schemas import frames
+from schemas import versions
 from schemas.buckets import arrival_of
 from schemas.config import Conf
 from schemas.frames import CHAINS, DROPS, RECALCULATIONS, RUNS, TABLES
@@ -224,7 +224,7 @@ def read_decisions(
         refreshes=tuple(c for c in by_name.get("refresh", ()) if night_of(c) > night),
         heals=tuple(c.rows for c in by_name.get("heal", ()) if c.rows),
         heals_of_ledger=tuple(
-            c.rows for c in by_name.get("heal", ()) if c.rows and c.arguments.get("content_version", 1) == frames.CONTENT_VERSION
+            c.rows for c in by_name.get("heal", ()) if c.rows and c.arguments.get("content_version", 1) == versions.CONTENT_VERSION
         ),
         healing=tuple(c.rows for c in by_name.get("heal", ()) if c.rows and night_of(c) > night),
         recalculations=schedule(given, tables.read(files["recalculations"], RECALCULATIONS), nights, tonight),

@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.past_night import ORDER, PastNight, UnreachableError
 from pipelines.run import REPLACED
 from pipelines.upgrade import upgrade
-from schemas import frames
+from schemas import versions
 from schemas.errors import LefiError, RefusedError
 from schemas.frames import TABLES
 from storage import commands, durable, erasures, folds, outbox, tables
@@ -79,8 +79,8 @@ def readable_catalog(workspace: Workspace) -> Catalog | None:
 def mark(workspace: Workspace, catalog: Catalog) -> Catalog:
     """Write the catalog, and in it that the ledger may be of several content versions, once there are several: files that are taken in again
     are of those under which they were written."""
-    if frames.CONTENT_VERSION > 1:
-        catalog = replace(catalog, format=FORMAT, content_version=frames.CONTENT_VERSION, recoding=True)
+    if versions.CONTENT_VERSION > 1:
+        catalog = replace(catalog, format=FORMAT, content_version=versions.CONTENT_VERSION, recoding=True)
     workspace.write_catalog(catalog)
     return catalog
 

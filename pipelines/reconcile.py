@@ -17,7 +17,7 @@ from pipelines.side_by_side import in_batches, side_by_side
 from pipelines.take import Bite, load, permission_frame, row_count, split_buckets, standing_subscriptions
 from pipelines.upgrade import upgrade
 from pipelines.view import LEDGER, TOLD_KEY, Clock, lost_in_store, nothing_staged, view
-from schemas import frames
+from schemas import versions
 from schemas.buckets import FIRST_RECORD_NO
 from schemas.errors import RefusedError
 from schemas.frames import DIFFERENCES, SUBSCRIPTIONS, TOLD, TOUCHED
@@ -50,7 +50,7 @@ def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str
         found = tables.read(staged_differences(plan), DIFFERENCES, 0, plan.buckets)
         given = None
         if heal and found.height:
-            arguments = {"partner": partner, "content_version": frames.CONTENT_VERSION}
+            arguments = {"partner": partner, "content_version": versions.CONTENT_VERSION}
             given = commands.give(workspace, "heal", arguments, found.sort("bucket", "partner", "person", "benefit", "fact_id"))
         durable.remove(plan.staging)
     counted = found.group_by("partner", "benefit", "what").len().sort("partner", "benefit", "what")

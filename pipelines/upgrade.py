@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.delivered import DELIVERED, published, stage_delivered
-from schemas import frames
+from schemas import frames, versions
 from schemas.buckets import FIRST_RECORD_NO
 from schemas.errors import RefusedError
 from storage import durable, folds, tables
@@ -35,11 +35,11 @@ def upgrade(workspace: Workspace, catalog: Catalog, say: Say) -> Catalog:
     if catalog.format < FORMAT:
         say(f"the workspace has format {catalog.format}; it is brought to {FORMAT}, and older versions of lefi refuse it from now on")
     behind = not is_recoded(catalog)
-    catalog = replace(catalog, format=FORMAT, content_version=frames.CONTENT_VERSION, recoding=behind)
+    catalog = replace(catalog, format=FORMAT, content_version=versions.CONTENT_VERSION, recoding=behind)
     workspace.write_catalog(catalog)
     reach("upgrade.marked")
     if behind:
-        say(f"the ledger's digests are brought to content version {frames.CONTENT_VERSION}, from the delivered files")
+        say(f"the ledger's digests are brought to content version {versions.CONTENT_VERSION}, from the delivered files")
         lost = recode(workspace, catalog)
         if lost:
             say(f"{lost:,} records that the ledger names lie in the outbox no more: where one is compared again, it is told as CORRECTED")
@@ -72,14 +72,14 @@ def require_recoded(catalog: Catalog) -> None:
     """Refuse to look at a ledger whose digests are not this code's. RefusedError says what brings it there."""
     if not is_recoded(catalog):
         raise RefusedError(
-            f"the workspace was written by an older lefi, and its ledger has another content version than {frames.CONTENT_VERSION}: "
+            f"the workspace was written by an older lefi, and its ledger has another content version than {versions.CONTENT_VERSION}: "
             "the next `lefi nightly`, or `lefi reconcile`, brings it there"
         )
 
 
 def is_recoded(catalog: Catalog) -> bool:
     """Whether all digests of the ledger are this code's."""
-    return catalog.content_version == frames.CONTENT_VERSION and not catalog.recoding
+    return catalog.content_version == versions.CONTENT_VERSION and not catalog.recoding
 
 
 def recoded(workspace: Workspace, catalog: Catalog, into: Path) -> tuple[list[TableFile], int]:

@@ -41,8 +41,7 @@ SUBSCRIPTIONS = pl.Schema(
 )
 
 # The ledger: the last record that a partner got about a fact. Of one (partner, person, benefit, fact_id) the newest night holds.
-#   digest: 16 bytes over R22's content, encoded as CONTENT_VERSION has it, null once the fact was annulled.
-CONTENT_VERSION = 1  # of transforms/digest.py; a workspace of an older one has its ledger recoded (pipelines/upgrade.py)
+#   digest: 16 bytes over R22's content, encoded as versions.CONTENT_VERSION has it, null once the fact was annulled.
 TOLD = pl.Schema(
     {
         "bucket": pl.Int32(),

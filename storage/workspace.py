@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from schemas import frames
+from schemas import versions
 from schemas.errors import LefiError, RefusedError, UsageError
 from storage import durable
 
@@ -57,10 +57,10 @@ class Catalog:
         """The opposite of `to_json`; also of older formats. RefusedError for a newer one."""
         day = value["business_date"] if value["format"] <= FORMAT else None
         version = value.get("content_version", 1)
-        if value["format"] > FORMAT or version > frames.CONTENT_VERSION:
+        if value["format"] > FORMAT or version > versions.CONTENT_VERSION:
             raise RefusedError(
                 f"store/catalog.json has format {value['format']} and content version {version}, this lefi knows up to {FORMAT} and "
-                f"{frames.CONTENT_VERSION}: the workspace belongs to a newer version"
+                f"{versions.CONTENT_VERSION}: the workspace belongs to a newer version"
             )
         return cls(
             buckets=value["buckets"],
@@ -78,7 +78,7 @@ class Catalog:
     @property
     def up_to_date(self) -> bool:
         """Whether the workspace is as this code writes it."""
-        return self.format == FORMAT and self.content_version == frames.CONTENT_VERSION and not self.recoding
+        return self.format == FORMAT and self.content_version == versions.CONTENT_VERSION and not self.recoding
 
     def says_the_same(self, other: "Catalog") -> bool:
         """Whether it is of the same night, whatever versions wrote the two."""
@@ -135,5 +135,5 @@ def init(root: Path, buckets: int) -> Workspace:
         return workspace
     for name in FOLDERS:
         (root / name).mkdir(parents=True, exist_ok=True)
-    workspace.write_catalog(Catalog(buckets, content_version=frames.CONTENT_VERSION))
+    workspace.write_catalog(Catalog(buckets, content_version=versions.CONTENT_VERSION))
     return workspace

@@ -1,4 +1,4 @@
-"""The digest of a fact's content (R22): what the ledger remembers of it. Another encoding needs another frames.CONTENT_VERSION."""
+"""The digest of a fact's content (R22): what the ledger remembers of it. Another encoding needs another versions.CONTENT_VERSION."""
 
 import polars as pl
 from polars_hash import hash_rows

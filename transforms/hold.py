@@ -11,5 +11,4 @@ def hold(facts: pl.DataFrame) -> pl.DataFrame:
     facts: frames.FACTS. Result: sorted by bucket, person, benefit and fact_id.
     """
     ordered = facts.sort("bucket", *FACT_KEY, "version", "recorded_at", "arrival")
-    last = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(-1)) for name in FACT_KEY)
-    return ordered.filter(last | (pl.int_range(pl.len()) == pl.len() - 1))
+    return ordered.filter(pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(-1)) for name in FACT_KEY))

@@ -13,7 +13,7 @@ import typer.main
 
 from jobs.lefi import app
 from pipelines import upgrade
-from schemas import frames
+from schemas import frames, versions
 from storage import failpoints, tables
 from storage.workspace import FORMAT, Workspace
 from tests.golden.story import SETTLED, WAITING
@@ -87,7 +87,7 @@ def goes_on(world: World, outbox: dict[str, str]) -> None:
     assert world.outbox() == outbox
     found = world.lefi("reconcile", "--json").json
     assert (found["differences"], found["store"]) == (0, [])
-    assert format_of(world) == (FORMAT, frames.CONTENT_VERSION, False)
+    assert format_of(world) == (FORMAT, versions.CONTENT_VERSION, False)
 
 
 def test_each_format_has_its_golden_workspaces() -> None:
@@ -152,7 +152,7 @@ def another_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
     """A later version of this code, whose digests are other ones."""
     original = digest.hash_rows
     monkeypatch.setattr(digest, "hash_rows", lambda *names: original(*names[::-1]))
-    monkeypatch.setattr(frames, "CONTENT_VERSION", frames.CONTENT_VERSION + 1)
+    monkeypatch.setattr(versions, "CONTENT_VERSION", versions.CONTENT_VERSION + 1)
 
 
 def digests(world: World) -> pl.DataFrame:
@@ -168,7 +168,7 @@ def test_another_encoding_recodes_the_ledger_and_tells_nobody_anything(name: str
     before = digests(world)
     said = world.night(WAITING[0]).err
     if not name.endswith("unfinished"):
-        assert f"the ledger's digests are brought to content version {frames.CONTENT_VERSION}, from the delivered files" in said
+        assert f"the ledger's digests are brought to content version {versions.CONTENT_VERSION}, from the delivered files" in said
         after = digests(world).filter(pl.col("night") <= len(SETTLED))
         assert after.drop("digest").equals(before.drop("digest"))
         assert (after["digest"].is_null() == before["digest"].is_null()).all()
@@ -277,7 +277,7 @@ def test_every_command_is_among_those_that_are_tried() -> None:
     assert set(typer.main.get_command(app).commands) == ARGUMENTS.keys() | NO_WORKSPACE  # type: ignore[attr-defined]  # it is a group
 
 
-@pytest.mark.parametrize("newer", [{"format": FORMAT + 1, "colour": "new"}, {"content_version": frames.CONTENT_VERSION + 1}])
+@pytest.mark.parametrize("newer", [{"format": FORMAT + 1, "colour": "new"}, {"content_version": versions.CONTENT_VERSION + 1}])
 def test_a_workspace_of_a_newer_lefi_is_refused_by_every_command_and_left_as_it_is(newer: dict[str, object], tmp_path: Path) -> None:
     world = opened(NEWEST, tmp_path)
     path = Workspace(world.root).catalog_file

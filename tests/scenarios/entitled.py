@@ -154,6 +154,7 @@ def meet(past: Past, records: Iterable[Row]) -> None:
     for (partner, person, benefit), row in past.subscriptions.items():
         moved.setdefault((partner, past.person(person), benefit), []).append(row | {"person": past.person(person)})
     past.subscriptions = {group: oracle_persons.merge(rows) for group, rows in moved.items()}
+    past.ever = {(partner, past.person(person), benefit) for partner, person, benefit in past.ever}
 
 
 def receive(past: Past, head: Row, records: Iterable[Row], first_id: int) -> None:
@@ -245,10 +246,15 @@ def everybody_knows(world: World) -> None:
     withheld = {each["benefit"] for each in world.report()["withheld"]}
     for partner in partners_of(world):
         knows = told(world, partner)
-        for group, content in due.get(partner, {}).items():
-            if group[1] not in withheld:
-                assert group in knows, f"{partner} was told nothing of a group of {group[1]}"
-                assert knows[group] == content, f"{partner}: {group[1]}"
+        for (number, benefit), content in due.get(partner, {}).items():
+            if benefit in withheld:
+                continue
+            if isinstance(content, str):  # frozen: said once, under the number of that time, and nothing since (R37)
+                said = [knows[of, b] for of, b in knows if (past.person(of), b) == (past.person(number), benefit)]
+                assert any(isinstance(each, str) for each in said), f"{partner} was not told that a group of {benefit} is frozen"
+            else:
+                assert (number, benefit) in knows, f"{partner} was told nothing of a group of {benefit}"
+                assert knows[number, benefit] == content, f"{partner}: {benefit}"
         strangers = [benefit for number, benefit in knows if (partner, past.person(number), benefit) not in past.ever]
         assert not strangers, f"{partner} was told of somebody it never subscribed to"
 

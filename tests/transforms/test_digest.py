@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.contracts import DELIVERY_RECORD
-from schemas.frames import CONTENT_VERSION, KIND, UNIT
+from schemas.frames import KIND, UNIT
+from schemas.versions import CONTENT_VERSION
 from tests.transforms.facts import Row, day
 from transforms.digest import CONTENT, with_digest
 
