@@ -454,7 +454,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     import logging
 
-    logging.basicConfig(level=logging.CRITICAL)  # Beam logs the text of every error, and a bug's may hold a person's data
+    logging.basicConfig()
+    for handler in logging.getLogger().handlers:
+        if (
+            type(handler) is logging.StreamHandler
+        ):  # to stderr; Beam, which may have made it, logs the text of every error, and a bug's may hold a person's data
+            handler.setLevel(logging.CRITICAL)
     try:
         app(arguments, standalone_mode=False, prog_name="lefi")
     except (DiskError, OSError) as error:

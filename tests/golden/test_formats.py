@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 import typer.main
+from pyrage import x25519
 
 from jobs.lefi import app
 from pipelines import upgrade
@@ -269,8 +270,10 @@ ARGUMENTS = {
     "status": (),
     "rebuild": (),
     "compact": ("--all",),
+    "erase": (),
+    "export": ("--partner", "BOLAGET", "--to", "/nowhere", "--recipient", str(x25519.Identity.generate().to_public())),
 }
-NO_WORKSPACE = {"receive"}  # it reads a partner's deliveries, wherever they are
+NO_WORKSPACE = {"receive", "unpack", "key", "schemas"}  # these read or write what lies elsewhere
 
 
 def test_every_command_is_among_those_that_are_tried() -> None:

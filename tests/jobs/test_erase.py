@@ -165,6 +165,7 @@ def test_who_is_frozen_stays_frozen_and_what_was_cured_is_forgotten(lived: World
     assert set(lived.told("BOLAGET", "personnummer", "action", "trigger")) == {(CIA, "SNAPSHOT", "HEAL")}
 
 
+@pytest.mark.slow
 def test_no_delivery_to_come_is_changed_by_the_schedule(lived: World, tmp_path: Path) -> None:
     """R28: the same bytes as of a twin that erased nothing; and reconcile finds nothing."""
     twin = copied(lived, tmp_path / "twin")
@@ -262,6 +263,7 @@ def test_after_an_erasure_the_audit_finds_nothing_and_nights_go_on(lived: World)
     assert lived.lefi("reconcile", "--json").json["differences"] == 0
 
 
+@pytest.mark.slow
 def test_what_is_lost_otherwise_is_still_found_after_an_erasure(lived: World) -> None:
     """S08: the totals go down by the erased facts, and by no others."""
     erase(lived, persons=[ANNA])
@@ -379,6 +381,7 @@ def test_rebuild_takes_thinned_tables_in_as_they_are(lived: World) -> None:
     assert holding(lived, (ANNA, ANNA_NOW, ANNA_BEFORE), but=["inbox"]) == []
 
 
+@pytest.mark.slow
 def test_a_lost_table_is_made_anew_from_drops_and_says_that_erased_rows_may_be_back(lived: World) -> None:
     erase(lived, persons=[ANNA])
     shutil.rmtree(table_folder(Workspace(lived.root), "facts"))
@@ -392,6 +395,7 @@ def test_a_lost_table_is_made_anew_from_drops_and_says_that_erased_rows_may_be_b
     assert holding(lived, (ANNA, ANNA_NOW, ANNA_BEFORE), but=["inbox"]) == []
 
 
+@pytest.mark.slow
 def test_a_lost_ledger_cannot_be_made_anew_from_deliveries_that_were_erased(lived: World) -> None:
     erase(lived)
     shutil.rmtree(table_folder(Workspace(lived.root), "told"))

@@ -56,7 +56,7 @@ def undisturbed(story: World) -> tuple[dict[str, str], dict[str, str]]:
     return second, twin.outbox()
 
 
-@pytest.mark.parametrize("size", [1_000, 6_000])
+@pytest.mark.parametrize("size", [1_000, pytest.param(6_000, marks=pytest.mark.slow)])
 def test_a_night_that_cannot_write_stops_with_the_path_and_is_repeated_whole(
     story: World, undisturbed: tuple[dict[str, str], dict[str, str]], size: int
 ) -> None:

@@ -107,7 +107,7 @@ class Watch:
         """Search what a command printed, and logged, and the disk after it."""
         self.ran.add(command)
         assert code in (None, ended), f"lefi {command} ended with {ended}, not {code}: {said[0][-2000:]!r} {said[1][-2000:]!r}"
-        assert b"Traceback" not in said[1], said[1]
+        assert b"Traceback" not in said[1], said[1].decode()
         streams = {"stdout": b"" if command in ANSWERS_ABOUT_PERSONS and not ended else said[0], "stderr": said[1], "log": logged}
         self.leaks += [f"lefi {command}: {name}: {shown(data, self.needles)}" for name, data in streams.items() if self.needles.found(data)]
         self.leaks += [f"after lefi {command}: {place}" for place in self.on_disk()]

@@ -115,6 +115,7 @@ def test_the_java_example_folds_as_we_do(outbox: Path, ours: Picture, tmp_path: 
     assert said == f"4 deliveries, {len(ours)} facts, 0 groups incomplete\n"
 
 
+@pytest.mark.slow
 def test_every_command_of_the_page_runs(tmp_path: Path) -> None:
     """As they stand there, in a folder with the workspace's name; the person in the CSV is one of the invented ones."""
     (tmp_path / "docs").symlink_to(ROOT / "docs")

@@ -25,7 +25,7 @@ AFTER_COMMIT = (
     "settle.catalog",
     "settle.report",
 )
-QUICK = ("stage", "commit.before", "commit.after", "publish:2", "settle.told.after", "settle.catalog")
+QUICK = ("commit.before", "commit.after", "publish:2", "settle.told.after")
 MOMENTS = 12
 
 

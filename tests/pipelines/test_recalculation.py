@@ -61,6 +61,7 @@ def test_june_2018_over_three_nights_reaches_everybody_once_with_reason_and_refe
     assert source_run == "recalculation-000001"
 
 
+@pytest.mark.slow
 def test_a_decision_that_changes_before_its_slice_is_recalculated_as_it_then_is_and_one_after_it_stands(world: World) -> None:
     june(world, PEOPLE, nights=2)
     world.night("2018-06-11")
@@ -75,6 +76,7 @@ def test_a_decision_that_changes_before_its_slice_is_recalculated_as_it_then_is_
     assert told[late, "D@2018-07-01"] == Decimal(4796)  # 2.53 x 45 500 / 2 / 12 = 4 796.46
 
 
+@pytest.mark.slow
 def test_who_comes_into_a_bucket_that_is_done_is_taken_in_the_last_night(world: World) -> None:
     june(world, PEOPLE)
     late = numbers(40)[8:]
@@ -90,6 +92,7 @@ def test_who_comes_into_a_bucket_that_is_done_is_taken_in_the_last_night(world: 
     assert not first & last
 
 
+@pytest.mark.slow
 def test_a_slice_whose_night_finds_the_benefit_withheld_is_computed_in_the_next_that_has_it(world: World) -> None:
     june(world, PEOPLE)
     twin = world.twin()
@@ -105,6 +108,7 @@ def test_a_slice_whose_night_finds_the_benefit_withheld_is_computed_in_the_next_
     assert amounts(world) == amounts(twin)
 
 
+@pytest.mark.slow
 def test_a_last_night_without_the_benefit_is_made_up_for(world: World) -> None:
     june(world, PEOPLE, nights=1)
     world.night("2018-06-11", 0, ["FK:SA"])
@@ -112,7 +116,9 @@ def test_a_last_night_without_the_benefit_is_made_up_for(world: World) -> None:
     assert recalculated(world) == set(PEOPLE)
 
 
-@pytest.mark.parametrize("place", ["recalculate", "commit.after", "settle.recalculations.before"])
+@pytest.mark.parametrize(
+    "place", ["recalculate", *(pytest.param(each, marks=pytest.mark.slow) for each in ("commit.after", "settle.recalculations.before"))]
+)
 def test_a_night_killed_in_a_slice_repeats_nothing(world: World, place: str) -> None:
     june(world, PEOPLE[:4], nights=1)
     world.drops("2018-06-11")
@@ -125,6 +131,7 @@ def test_a_night_killed_in_a_slice_repeats_nothing(world: World, place: str) -> 
     assert world.told("BOLAGET") == []
 
 
+@pytest.mark.slow
 def test_persons_who_are_merged_between_their_slices_have_each_case_recalculated_once(world: World) -> None:
     people = numbers(16)
     world.partner("BOLAGET", "FK:SA")
@@ -160,6 +167,7 @@ def test_retracting_a_recalculation_annuls_its_decisions_and_the_old_ones_decide
     assert world.told("BOLAGET") == []
 
 
+@pytest.mark.slow
 def test_a_recalculation_given_again_after_a_retraction_starts_anew(world: World) -> None:
     source_run = june(world, PEOPLE[:2], nights=1)
     world.night("2018-06-11")
@@ -202,6 +210,7 @@ def test_january_2022_changes_factor_and_base_amount_at_once(world: World) -> No
     assert told == {ANNA: Decimal(11190), CIA: Decimal(10183), young: Decimal(9982), twenty_three: Decimal(10385)}
 
 
+@pytest.mark.slow
 def test_the_yearly_change_of_the_base_amount_follows_on_an_earlier_recalculation(world: World) -> None:
     june(world, PEOPLE[:2], nights=1)
     world.night("2018-06-11")
