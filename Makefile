@@ -35,16 +35,20 @@ bench: .venv/installed              ## ratios against the textbook pipeline, bar
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/spark.lock
 	$(BIN)/python -m benchmarks.bench
 
-docs: .venv/installed               ## what is generated in docs/, made anew
+docs: .venv/installed               ## what is generated in docs/, made anew, and the site of all pages in site/
 	$(BIN)/python -m jobs.docs docs
+	test -x .venv-docs/bin/mkdocs || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.lock
+	.venv-docs/bin/mkdocs build --quiet --strict
 
 lock:                               ## pin all versions anew
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile -q pyproject.toml --generate-hashes --no-header --python-version 3.11 -o requirements/base.lock
+	echo "mkdocs==1.6.1" | $(BIN)/uv pip compile -q - --generate-hashes --no-header --python-version 3.11 -o requirements/docs.lock
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --generate-hashes --no-header --python-version 3.11 -o requirements/dev.lock
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra spark --generate-hashes --no-header --python-version 3.11 -o requirements/spark.lock
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra mutation --generate-hashes --no-header --python-version 3.11 -o requirements/mutation.lock
 
 clean:
-	rm -rf .venv demo build *.egg-info
+	rm -rf .venv .venv-docs site demo build *.egg-info

@@ -22,14 +22,18 @@ nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;padding:0;ma
 .facts span,.soft,caption{color:var(--soft)}.good{color:var(--good)}.bad{color:var(--bad);font-weight:600}
 .scroll{overflow-x:auto;margin:.6rem 0}table{border-collapse:collapse;min-width:60%}caption{text-align:left;padding:.2rem 0}
 th,td{text-align:left;vertical-align:top;padding:.25rem .9rem .25rem 0;border-bottom:1px solid var(--line)}
+.k{white-space:nowrap}.heard{position:absolute;clip-path:inset(50%);height:1px;width:1px;overflow:hidden;white-space:nowrap}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}thead th{font-size:.9rem}tbody th{font-weight:500}
 figure{margin:.8rem 0}figcaption{color:var(--soft);margin-bottom:.2rem}svg{display:block;width:100%;height:auto;max-width:44rem}
 svg text{font-size:13px;fill:var(--ink)}svg .bar{fill:var(--bar)}svg .second{fill:var(--second)}svg .axis{stroke:var(--line)}
-@media(max-width:36rem){th,td{padding-right:.5rem;font-size:.9rem}svg text{font-size:19px}}
+@media(max-width:36rem){th,td{padding-right:.5rem;font-size:.9rem}td:not(.n){min-width:5rem}svg text{font-size:19px}}
 @media print{:root{--ink:#000;--soft:#333;--ground:#fff;--card:#fff;--line:#999;--bar:#444;--second:#888;--good:#000;--bad:#000}
 body{max-width:none;font-size:11px;padding:0}nav{display:none}.scroll{overflow:visible}h2{break-after:avoid}
 figure,tr,.next{break-inside:avoid}svg{max-width:30rem}}
 """
+
+
+SHORT = 14  # a date or a code: not broken over lines
 
 
 def text(value: object) -> str:
@@ -73,19 +77,24 @@ def contents(names: Mapping[str, str], label: str) -> str:
     return f'<nav aria-label="{text(label)}"><ul>{items}</ul></nav>\n'
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table; the first cell of a row names it, numbers stand to the right. A wide one scrolls, by keyboard too."""
+def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object]], kind: str = "") -> str:
+    """A table; the first cell of a row names it, numbers stand to the right. A wide one scrolls, by keyboard too.
+
+    kind: `heard` for a caption that only screen readers tell, where a heading says the same.
+    """
     kept = [tuple(row) for row in rows]
     numeric = [bool(kept) and all(isinstance(row[place], int | float) for row in kept) for place in range(len(head))]
 
     def cell(value: object, place: int) -> str:
         mark = ' class="n"' if numeric[place] else ""
         shown = count(value) if isinstance(value, int | float) else text(value)
+        mark = mark or (' class="k"' if len(shown) <= SHORT else "")
         return f'<th scope="row"{mark}>{shown}</th>' if place == 0 else f"<td{mark}>{shown}</td>"
 
+    mark = f' class="{kind}"' if kind else ""
     titles = "".join(f'<th scope="col"{" class=n" if right else ""}>{text(name)}</th>' for name, right in zip(head, numeric, strict=True))
     lines = "".join(f"<tr>{''.join(cell(value, place) for place, value in enumerate(row))}</tr>\n" for row in kept)
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}"><table><caption>{text(caption)}</caption>\n'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}"><table><caption{mark}>{text(caption)}</caption>\n'
         f"<thead><tr>{titles}</tr></thead>\n<tbody>{lines}</tbody></table></div>\n"
     )

@@ -248,7 +248,7 @@ def now(language: str, spells: Sequence[Spell], conf: Mapping[str, Any]) -> Iter
         return
     yield paragraph(said["held"])
     rows = [(named(each.benefit, language, conf), each.since, CAUSES[language][each.code]) for each in held]
-    yield table(said["now"], (said["benefit"], said["since"], said["cause"]), rows)
+    yield table(said["now"], (said["benefit"], said["since"], said["cause"]), rows, "heard")
 
 
 def closures(language: str, conf: Mapping[str, Any], last: date | None) -> Iterable[str]:
@@ -262,7 +262,7 @@ def closures(language: str, conf: Mapping[str, Any], last: date | None) -> Itera
         yield paragraph(said["no_closures"])
         return
     rows = [(each["first"], each["last"], ", ".join(named(b, language, conf) for b in each["benefits"]), each["text"]) for each in coming]
-    yield table(said["closures"], (said["from"], said["to"], said["benefit"], said["text"]), rows)
+    yield table(said["closures"], (said["from"], said["to"], said["benefit"], said["text"]), rows, "heard")
 
 
 def healed(language: str, spells: Sequence[Spell], conf: Mapping[str, Any], last: date | None) -> Iterable[str]:
@@ -276,7 +276,7 @@ def healed(language: str, spells: Sequence[Spell], conf: Mapping[str, Any], last
         (named(each.benefit, language, conf), each.since, each.until, CAUSES[language][each.code])
         for each in sorted(recent, key=lambda each: (each.until or date.max, each.benefit), reverse=True)
     ]
-    yield table(said["healed"], (said["benefit"], said["since"], said["until"], said["cause"]), rows)
+    yield table(said["healed"], (said["benefit"], said["since"], said["until"], said["cause"]), rows, "heard")
 
 
 def last_deliveries(language: str, reports: Sequence[Mapping[str, Any]], conf: Mapping[str, Any]) -> Iterable[str]:
@@ -290,7 +290,7 @@ def last_deliveries(language: str, reports: Sequence[Mapping[str, Any]], conf: M
         (names.get(partner, partner), day, f"{each['sequence']:08d}", each["records"]) for partner, (day, each) in sorted(newest.items())
     ]
     if rows:
-        yield table(said["partners"], (said["partner"], said["date"], said["sequence"], said["records"]), rows)
+        yield table(said["partners"], (said["partner"], said["date"], said["sequence"], said["records"]), rows, "heard")
 
 
 def month_name(month: str, language: str) -> str:
@@ -316,7 +316,7 @@ def month_page(language: str, month: str, happened: Sequence[Event]) -> str:
         f"<header><h1>{text(title)}</h1>\n",
         switch(month, language),
         f'<p><a href="{page_name("index", language)}">{text(said["back"])}</a></p></header>\n<main>\n',
-        table(month_name(month, language), (said["date"], said["event"]), rows),
+        table(month_name(month, language), (said["date"], said["event"]), rows, "heard"),
         "</main>\n",
     ]
     return document(title, body, language, link_to_feed(language))

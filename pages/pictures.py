@@ -6,7 +6,7 @@ from pages.frame import count, text
 
 WIDTH = 640
 ROW, NAME, NUMBER = 24, 200, 110  # of lying bars: height of a row, width of its name and of its number
-HEIGHT, FOOT, HEAD = 120, 20, 18  # of standing columns: the tallest, the line of names below, the number above
+HEIGHT, FOOT, HEAD = 120, 24, 26  # of standing columns: the tallest, the line of names below, the number above
 
 
 def figure(title: str, drawing: str, height: float, words: str) -> str:
