@@ -52,6 +52,7 @@ def run(script: str, folder: Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_tutorial_comes_to_what_it_says(tmp_path: Path) -> None:
     blocks = [block for language, block in BLOCK.findall((ROOT / "docs" / "tutorial.md").read_text("utf-8")) if language == "sh"]
     said = run("".join(blocks), tmp_path)
@@ -63,6 +64,7 @@ def test_the_tutorial_comes_to_what_it_says(tmp_path: Path) -> None:
     assert "sjukpenning" in (tmp_path / "notices" / "index.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_the_commands_of_readme_and_security_run(tmp_path: Path) -> None:
     """README's first night, then what security.md shows, in the same workspace; its key list lies beside."""
     (first,) = [block for _, block in BLOCK.findall((ROOT / "README.md").read_text("utf-8")) if "lefi init" in block]
