@@ -193,7 +193,7 @@ def decide_refreshes(intakes: Sequence[Intake], current: list[str], plan: Plan) 
         "members": tables.stage(folder / "members.parquet", members),
         "refreshes": tables.stage(folder / "refreshes.parquet", headers.select(list(REFRESHES))),
     }
-    served = tables.scratch(plan.staging / "slices.parquet", chosen.select("bucket", *SUBSCRIPTION_KEY).unique().sort("bucket"))
+    served = tables.scratch(plan.staging / "slices" / "slices.parquet", chosen.select("bucket", *SUBSCRIPTION_KEY).unique().sort("bucket"))
     return Refreshes(served, slices, staged, matched)
 
 

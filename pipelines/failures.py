@@ -26,7 +26,7 @@ def guarded(step: Callable[..., Result]) -> Callable[..., Result]:
         try:
             return step(*arguments)
         except (LefiError, OSError) as error:
-            name = type(error).__name__ if isinstance(error, LefiError) else "LefiError"
+            name = type(error).__name__ if isinstance(error, LefiError) else DiskError.__name__
             staging = arguments[-1].staging
             text = str(error) if isinstance(error, LefiError) else f"{step.__name__}: {error.strerror}: {error.filename or staging}"
             durable.try_write(staging / FAILURE_FILE, durable.to_json({"error": name, "text": text}))

@@ -15,6 +15,7 @@ from schemas.errors import LefiError, RefusedError
 from schemas.frames import TABLES
 from storage import commands, durable, erasures, folds, outbox, tables
 from storage.agreement import journal, settled, table_folder, unfinished
+from storage.failpoints import reach
 from storage.lock import held
 from storage.tables import TableFile
 from storage.workspace import FORMAT, Catalog, Workspace
@@ -138,6 +139,7 @@ def rebuild_night(
     for name in behind:
         staged = [TableFile(**file | {"path": str(workspace.root / file["path"])}) for file in document["tables"].get(name, ())]
         fold = folds.whole_from(table_folder(workspace, name), night)
+        reach(f"rebuild.{name}")
         if fold and fold.last <= newest:
             folds.take_in(table_folder(workspace, name), fold, TABLES[name])
             found[name] += 1
@@ -153,6 +155,7 @@ def rebuild_night(
     try:
         for name in lost:
             files = past.rows_of(name)
+            reach(f"rebuild.made.{name}")
             tables.append(table_folder(workspace, name), files, TABLES[name], night, replace=name in REPLACED)
             made[name] += 1
     except UnreachableError as error:

@@ -55,6 +55,7 @@ def run_night(
             require_agreement(workspace, catalog)
         if catalog.business_date == business_date:
             say(f"the night of {business_date} is done already")
+            durable.remove(workspace.staging / catalog.run)
             return report_of(workspace, catalog.run)
         if catalog.business_date and business_date < catalog.business_date:
             raise RefusedError(f"--business-date {business_date} is before the last night, {catalog.business_date}: nights only go forward")
@@ -166,7 +167,8 @@ def commit(workspace: Workspace, catalog: Catalog, staged: Mapping[str, Any]) ->
         tables=dict(catalog.tables) | dict.fromkeys({*staged["tables"], *REPLACED}, staged["night"]),
     )
     document = dict(staged) | {"catalog": after.to_json()}
-    durable.sync_tree(workspace.staging / staged["run"])
+    durable.sync_tree(workspace.staging)
+    durable.sync_folder(workspace.root)
     reach("commit.before")
     if not durable.put_if_absent(workspace.runs / staged["run"] / "commit.json", durable.to_json(document)):
         raise LefiError(f"runs/{staged['run']}/commit.json is there already: another command has committed the same run")

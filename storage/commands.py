@@ -54,6 +54,7 @@ def give(
         return given[-1]
     number = 1 + max((command.number for command in given), default=0)
     staged = None
+    durable.make_folder(folder(workspace))
     if rows is not None:
         staged = tables.stage(folder(workspace) / f"{number:06d}.parquet", rows)
         durable.sync_folder(folder(workspace))

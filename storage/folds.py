@@ -152,6 +152,7 @@ def commit(folder: Path, joined: Sequence[Unit], staged: Sequence[TableFile], sc
     stamp = max(action.modification_time for action in added)
     removed = [RemoveAction(Path(file.path).name, False, stamp, Path(file.path).stat().st_size) for file in old]
     tables.commit(folder, [*removed, *added], schema, night, "append", APPLICATION)
+    reach(f"fold.committed:{folder.name}")
     return True
 
 

@@ -196,7 +196,6 @@ def commit(
                 f"{folder}: another writer has committed to this table at the same time: stop it, and give the command again"
             ) from error
         sync_log(folder, before)
-    reach(f"tables.committed:{folder.name}", folder)
 
 
 def sync_log(folder: Path, since: int) -> None:

@@ -368,9 +368,13 @@ class World:
 
     def receipts(self, partner: str, sequence: int = 0) -> list[str]:
         """The codes of a delivery's receipts, in the order of order_id and line_no."""
+        return [row["code"] for row in self.receipt_rows(partner, sequence)]
+
+    def receipt_rows(self, partner: str, sequence: int = 0) -> list[Row]:
+        """A delivery's receipts, in the order of order_id and line_no."""
         path = self.deliveries(partner)[sequence - 1] / "receipts.avro"
         rows = avro_rows(path) if path.exists() else []
-        return [row["code"] for row in sorted(rows, key=lambda row: (row["order_id"], row["line_no"]))]
+        return sorted(rows, key=lambda row: (row["order_id"], row["line_no"]))
 
     def withheld(self, partner: str, sequence: int = 0) -> dict[str, str]:
         """Benefit -> code of what a delivery says is withheld."""
