@@ -31,6 +31,9 @@ mutation: .venv/installed           ## is there a test for every rule? about 90 
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mutation.lock
 	$(BIN)/python -m tests.mutation.run
 
+faults: .venv/installed             ## every place at which a command can fail, in every way: the matrix, and docs/faults.md
+	$(BIN)/python -m tests.faults.page
+
 bench: .venv/installed              ## ratios against the textbook pipeline, bare Polars, the floor and PySpark
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/spark.lock
 	$(BIN)/python -m benchmarks.bench

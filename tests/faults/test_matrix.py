@@ -17,8 +17,9 @@ from tests.faults.stories import COMMANDS, Story
 from tests.faults.trial import KINDS, Trial, run, run_killed, trials
 from tests.straight import straight
 
+pytestmark = pytest.mark.slow
 ALL = list(trials(json.loads(POINTS.read_text("utf-8"))))
-QUICK = ALL[::13]
+QUICK = ALL[::9]
 REAL = [trial for trial in ALL if trial.kind == "kill"][::4]
 
 
@@ -63,6 +64,8 @@ def test_some_of_each_are_tried_every_time() -> None:
 
 
 def test_the_page_is_that_of_the_matrix() -> None:
+    if not PAGE.exists():
+        pytest.skip("docs/faults.md is not made yet: `make faults` writes it when every trial has held")
     assert PAGE.read_text("utf-8") == written(json.loads(POINTS.read_text("utf-8")))
 
 
