@@ -118,5 +118,6 @@ def test_any_payments_days_are_decided_as_day_by_day(drawn: list[Row]) -> None:
         for person, benefit, of, decision, first, last in found.iter_rows()
         for day in oracle.days(first, last)
     ]
+    assert found.rows() == sorted(found.rows(), key=lambda row: (row[0], row[1], row[2], row[4]))
     assert len(days) == len(set(days))
     assert set(days) == expected

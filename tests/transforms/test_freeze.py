@@ -73,6 +73,11 @@ def test_the_code_is_that_of_the_first_received_record_that_still_freezes() -> N
     assert frozen(records, [fact(fact_id="A", version=2)]) == {(ANNA, SJP): "INVALID_PERIOD"}
 
 
+def test_groups_come_in_the_order_of_their_first_record() -> None:
+    records = [rejected(person=f"person {place % 30}", arrival=-place) for place in range(60)]
+    assert [person for person, _ in frozen(records, [])] == [f"person {place % 30}" for place in range(59, 29, -1)]
+
+
 CODES = ["INVALID_SPAN", "INVALID_SPAN", "VERSION_CONFLICT", "MISSING_FIELD", "WRONG_BENEFIT", "INVALID_PERSONNUMMER"]
 KEY = {"person": st.sampled_from([ANNA, BO]), "fact_id": st.sampled_from(["F", "G"]), "version": st.integers(1, 3)}
 BENEFIT = st.sampled_from([SJP, FP])

@@ -27,7 +27,9 @@ def yearly(on: date, *rows: Row) -> list[int | None]:
     assert bands is not None
     assert base is not None
     amount = yearly_guarantee(pl.col("birth_date"), pl.col("years"), pl.col("extent"), pl.col("income"), on, bands, base)
-    return pl.DataFrame(list(rows), COLUMNS, orient="row").select(amount).to_series().to_list()
+    found = pl.DataFrame(list(rows), COLUMNS, orient="row").select(amount).to_series()
+    assert found.dtype == pl.Int64
+    return found.to_list()
 
 
 def monthly(on: str, born: str, years: int = 40, extent: int | None = 1000, income: str = "0") -> int | None:
