@@ -20,11 +20,7 @@ def yearly_guarantee(
     extent_permille: null counts as 1000; income_sek: the income-related part of a year, Decimal(12,2), at the extent already; on: the date whose age counts;
     bands and base_sek: the factors and the prisbasbelopp of that date.
     """
-    factor = (
-        (factor_hundredths(birth_date, on, bands) * base_sek)
-        * years.cast(pl.Int64())
-        * extent_permille.fill_null(PERMILLE).cast(pl.Int64())
-    )
+    factor = factor_hundredths(birth_date, on, bands) * base_sek * years * extent_permille.fill_null(PERMILLE)
     ore = (income_sek * 100).cast(pl.Int64())
     parts = factor - ore * (PARTS // 100)
     twelve = 12 * PARTS
@@ -34,7 +30,7 @@ def yearly_guarantee(
 
 def factor_hundredths(birth_date: pl.Expr, on: date, bands: Sequence[AgeBand]) -> pl.Expr:
     """The factor of a person's age band, in hundredths. A band holds from the first day of the month in which its age is reached."""
-    age = (on.year * 12 + on.month - birth_date.dt.year().cast(pl.Int32()) * 12 - birth_date.dt.month().cast(pl.Int32())) // 12
+    age = (on.year * 12 + on.month - birth_date.dt.year() * 12 - birth_date.dt.month()) // 12
     last = bands[-1]
     chosen = pl.lit(int(last.factor * HUNDREDTHS), pl.Int64())
     for band in reversed(bands[:-1]):

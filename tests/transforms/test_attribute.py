@@ -73,6 +73,14 @@ def test_nothing_is_decided_about_events() -> None:
     assert decided(fact("DECISION", "05-01", "05-31", benefit="PM:LINT"), payment(benefit="PM:LINT")) == []
 
 
+def test_payments_come_by_person_and_benefit_whatever_their_ids() -> None:
+    facts = []
+    for person, benefit, payment_id in ((BO, "FK:SJP", "Z"), (BO, "FK:TFP", "Y"), (ANNA, "FK:SJP", "X"), (ANNA, "FK:TFP", "W")):
+        of = {"person": person, "benefit": benefit}
+        facts += [fact("DECISION", "05-01", "05-31") | of, payment() | of | {"fact_id": payment_id}]
+    assert [payment for payment, *_ in decided(*facts)] == ["Z", "Y", "X", "W"]
+
+
 MAY = date(2024, 5, 1)
 PERIOD = st.tuples(st.integers(0, 12), st.integers(0, 8))
 DRAWN = st.lists(
