@@ -315,10 +315,10 @@ def rehearse(
 @app.command(epilog="Example: lefi rebuild ws")
 def rebuild(workspace: WorkspaceArgument, as_json: Json = False) -> None:
     """Make ledger, queues and lost tables anew, after a restore: from runs, table files, outbox and inbox."""
+    from jobs.rebuild import rebuild as make
     from jobs.rebuild import show
-    from pipelines.rebuild import rebuild as make
 
-    finish(make(workspace_at(workspace), say), as_json, show)
+    finish(make(workspace, say), as_json, show)
 
 
 @app.command(epilog="Example: lefi compact ws --all")
@@ -379,11 +379,13 @@ def receive(
         )
         say(f"the picture {state} has {s['facts']:,} facts in {s['groups']:,} groups, {s['incomplete']} of them incomplete")
 
-    from jobs.progress import counted
+    from jobs.progress import Tally, watched
 
-    with counted("receive", len(list(outbox.glob("*/part-*.avro"))) if outbox.is_dir() else 0) as step:
-        taken = take(outbox, state, step, keys)
-    finish(asdict(taken), as_json, show)
+    tally = Tally()
+    with watched("receive", tally.far) as watch:
+        taken = take(outbox, state, tally.add, keys, tally.expect)
+        work = watch.work(tally.amount)
+    finish(asdict(taken) | {"work": work}, as_json, show)
 
 
 @app.command(epilog="Example: lefi export ws --partner FOLKSAM-TEST --to sent --recipient folksam.pub")

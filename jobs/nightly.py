@@ -12,6 +12,7 @@ from jobs import progress
 from pipelines.compact import compact
 from pipelines.run import run_night
 from schemas.errors import LefiError
+from storage.pace import Amount
 from storage.seals import signer_from
 from storage.workspace import Workspace
 
@@ -22,8 +23,10 @@ def nightly(
     """Run the night; returns the summary of contract section 2. signing_key: a file, or PEM text."""
     place = Workspace(workspace)
     signer = signer_from(signing_key)
-    with progress.night(place.staging, place.catalog().buckets):
+    place.catalog()
+    with progress.command("nightly", workspace) as watch:
         report = run_night(place, business_date, runner, say, signer, unsigned)
+        work = watch.work(Amount(**report.get("amount", {})))
     compact_after(Workspace(workspace), say)
     rejected = {name: sum(codes.values()) for name, codes in report["rejected"].items()}
     return {
@@ -37,6 +40,7 @@ def nightly(
         "quarantined": sum(rejected.values()),
         "drops": [drop for drop in report["drops"] if drop["state"] != "consumed"],
         "report": f"runs/{report['run']}/report.json",
+        "work": work,
     }
 
 

@@ -1,10 +1,22 @@
 """`lefi rebuild`: tell what was made anew."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from jobs import progress
+from pipelines.rebuild import rebuild as make
+from storage.workspace import Workspace
+
+
+def rebuild(workspace: Path, say: Callable[[str], None]) -> Mapping[str, Any]:
+    """Make anew what is lost; returns the summary, and what the work came to."""
+    with progress.command("rebuild", workspace) as watch:
+        made = dict(make(Workspace(workspace), say))
+        return made | {"work": watch.work(made.pop("amount"))}
 
 
 def show(summary: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from jobs import progress
 from pipelines.recalculate import Wish, cancel, forecast, order
 from schemas.errors import UsageError
 from storage.workspace import Workspace
@@ -37,9 +38,11 @@ def recalculate(
     if rule is None or effective is None or reason is None or first_night is None or nights is None:
         raise UsageError(f"{', '.join(missing)}: missing")
     wish = Wish(rule, effective, reason, first_night, nights)
+    with progress.command("recalculate", workspace) as watch:
+        foreseen = dict((forecast if plan else order)(Workspace(workspace), wish))
+        foreseen["work"] = watch.work(foreseen.pop("amount"))
     if not plan:
-        return order(Workspace(workspace), wish)
-    foreseen = dict(forecast(Workspace(workspace), wish))
+        return foreseen
     outcomes = foreseen.pop("outcomes")
     if page is not None:
         from jobs.recalculation_page import write_page

@@ -1,6 +1,7 @@
 """The partner's side: receive what the outbox holds and keep a current picture of it."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -37,15 +38,21 @@ class Received:
     unfinished: list[int]
 
 
-def silent(_text: str) -> None:
+def silent(_text: str, _rows: int, _bytes: int) -> None:
     """Report no progress."""
 
 
-def receive(outbox: Path, state: Path, progress: Progress = silent, keys: Path | None = None) -> Received:
+def nobody(_bytes: int) -> None:
+    """Tell nobody how much there is."""
+
+
+def receive(
+    outbox: Path, state: Path, progress: Progress = silent, keys: Path | None = None, expect: Callable[[int], None] = nobody
+) -> Received:
     """Verify the deliveries in OUTBOX/P that the picture STATE does not have yet, and fold them into it (R50), one transaction each.
 
-    state: a DuckDB file, or a folder that gets a picture.duckdb. progress: told what has been read; keys: a key list, with one of
-    which each delivery must be signed. A killed receiver goes on where it was.
+    state: a DuckDB file, or a folder that gets a picture.duckdb. progress: told what has been read, with rows and bytes; keys: a key list, with one of
+    which each delivery must be signed; expect: told at the beginning how many bytes of parts will be read. A killed receiver goes on where it was.
     Raises VerificationError at the first delivery that does not verify (those before it stay), UsageError when the outbox is no folder,
     RefusedError when another receiver is at work.
     """
@@ -55,9 +62,16 @@ def receive(outbox: Path, state: Path, progress: Progress = silent, keys: Path |
         before = taken(connection)
         last = before[-1] if before else None
         start = last.sequence if last else 0
+        expect(bytes_after(found, start))
         for sequence in (sequence for sequence in found.finished if sequence > start):
             last = take(connection, following(found, sequence, last), found.partner, last, progress, known)
         return summarise(connection, found, start, last)
+
+
+def bytes_after(outbox: Outbox, start: int) -> int:
+    """Bytes of the parts of the finished deliveries after a sequence, as they lie there."""
+    folders = [outbox.delivery(sequence) for sequence in outbox.finished if sequence > start]
+    return sum(part.stat().st_size for folder in folders for part in folder.glob("part-*.avro"))
 
 
 def following(outbox: Outbox, sequence: int, last: Link | None) -> Path:

@@ -7,15 +7,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from jobs import progress
 from pipelines.reconcile import reconcile as compare
 from storage.workspace import Workspace
 
 
 def reconcile(workspace: Path, partner: str | None, heal: bool, runner: str, say: Callable[[str], None]) -> dict[str, Any]:
     """Compare everybody; the summary of contract section 2. The persons stand in the command's file, if one was given."""
-    found = dict(compare(Workspace(workspace), partner, heal, runner, say))
-    found.pop("found")
-    return found
+    with progress.command("reconcile", workspace) as watch:
+        found = dict(compare(Workspace(workspace), partner, heal, runner, say))
+        found.pop("found")
+        return found | {"work": watch.work(found.pop("amount"))}
 
 
 def show(summary: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from jobs import progress
 from jobs.terminal import console
 from pipelines.rehearse import rehearse as try_out
 from storage.workspace import Workspace
@@ -21,7 +22,9 @@ def rehearse(
     workspace: Path, business_date: date, partner: str | None, conf: Path | None, runner: str, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Try a night out. Returns the keys of `nightly` for a night that did not happen, with totals, and `release`."""
-    found = try_out(Workspace(workspace), business_date, partner, conf, runner, say)
+    with progress.command("rehearse", workspace) as watch:
+        found = try_out(Workspace(workspace), business_date, partner, conf, runner, say)
+        work = watch.work(found["amount"])
     return {
         "business_date": found["business_date"],
         "deliveries": {
@@ -33,6 +36,7 @@ def rehearse(
         "quarantined": sum(sum(codes.values()) for codes in found["rejected"].values()),
         "drops": [drop for drop in found["drops"] if drop["state"] != "consumed"],
         "release": found["release"],
+        "work": work,
     }
 
 

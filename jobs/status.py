@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pages.advice import next_step
+from storage.running import running
 from storage.workspace import Workspace
 
 
@@ -35,6 +36,7 @@ def status_of(root: Path) -> dict[str, Any]:
         "refreshes": refreshes(workspace, report),
         "recalculations": recalculations(workspace, report),
         "audit": report.get("audit", {}),
+        "running": running(root),
         "next": next_step(str(root), catalog.business_date is not None, unsettled, report),
     }
 
@@ -88,6 +90,8 @@ def show(status: Mapping[str, Any]) -> None:
         ]
         for line in aligned([head, *rows]):
             print(line)
+    if status["running"]:
+        print(running_line(status["running"]))
     for each in status["withheld"]:
         print(f"withheld: {each['benefit']} since {each['since']}: {each['code']}")
     for each in status["quarantine"][:20]:
@@ -106,6 +110,13 @@ def show(status: Mapping[str, Any]) -> None:
     for drop in status["drops"]:
         print(f"drop {drop['drop']}: {drop['state']} {drop['code']}: {drop['text']}")
     print(f"next: {status['next']}")
+
+
+def running_line(now: Mapping[str, Any]) -> str:
+    """A command that is at work."""
+    left = "" if now["seconds_left"] is None else f", about {now['seconds_left'] // 60}:{now['seconds_left'] % 60:02d} left"
+    speed = f"{now['rows_per_second']:,} rows/s, {now['bytes_per_second'] / 1e6:.1f} MB/s, {now['peak_mib']:,} MiB"
+    return f"running: {now['command']}, {now['share']:.0%} done{left}; {speed}"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

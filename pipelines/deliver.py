@@ -23,6 +23,7 @@ from schemas.errors import VerificationError, masked
 from schemas.frames import FACTS, MEMBERS, QUARANTINE, REFRESHES, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TOUCHED
 from schemas.manifest import Action, FileEntry, Input, Manifest, Previous, RefreshSlice, Withheld
 from storage import avro, durable, outbox, tables
+from storage.pace import Amount
 from storage.tables import TableFile
 from transforms.cut_chains import ChainState, Cut, Obstacle, cut_gated, next_state
 from transforms.freeze import freezing
@@ -32,7 +33,7 @@ from transforms.restrict import restrict
 from transforms.take_orders import RECEIPTS, settle_receipts
 from transforms.total import TOTAL, total_facts
 
-AUDIT, UNITS_PAID = "audit differences", "units paid"
+AUDIT, UNITS_PAID, FACTS_HELD = "audit differences", "units paid", "facts held"
 Totals = dict[tuple[int, str, str], int]
 BLOCK_ROWS = 4096
 PERSON_KEY = pl.Schema({"bucket": pl.Int32(), "person": pl.String()})
@@ -108,6 +109,14 @@ class Delivered(Description):
     peak_mib: Mapping[str, int] = field(default_factory=dict)
     watched: frozenset[tuple[str, str]] = frozenset()
 
+    @property
+    def amount(self) -> Amount:
+        """The facts that were looked at, the records made of them, and what was staged."""
+        looked_at = sum(number for (_, _, measure), number in self.totals.items() if measure == FACTS_HELD)
+        staged = [file.amount for file in self.files.values()]
+        made = [Amount(0, rows, size) for part in self.parts for _, rows, size in part.buckets]
+        return sum((*staged, *made), Amount(0, looked_at))
+
 
 @dataclass(frozen=True)
 class Delivery(Description):
@@ -122,6 +131,11 @@ class Delivery(Description):
     totals: Mapping[str, Mapping[str, int]]
     withheld: tuple[str, ...]
     size_bytes: int
+
+    @property
+    def amount(self) -> Amount:
+        """What is delivered."""
+        return Amount(0, self.records + self.receipts, self.size_bytes)
 
 
 def decide(_: object, intakes: Sequence[Intake], choice: Choice, plan: Plan) -> Verdict:
@@ -433,7 +447,7 @@ def count_kept(
 
 def count_delivered(held: pl.DataFrame, records: pl.DataFrame) -> Totals:
     """Facts looked at, records and units delivered, per bucket and benefit."""
-    seen = held.group_by("bucket", "benefit").agg(pl.len().alias("facts held"))
+    seen = held.group_by("bucket", "benefit").agg(pl.len().alias(FACTS_HELD))
     told = records.group_by("bucket", "benefit").agg(
         pl.len().alias("records"),
         pl.col("units").sum().alias("units delivered"),

@@ -15,6 +15,7 @@ from schemas.frames import FACTS, IDENTITIES, PERSONS, TABLES
 from schemas.personnummer import valid
 from storage import avro, csv_orders, tables
 from storage.inbox import Drop, DropFile, check_file
+from storage.pace import Amount
 from storage.tables import TableFile
 from transforms.cut_chains import BROKEN_DROP, ChainState, Cut, Obstacle, cut, cut_gated, is_current
 from transforms.link_persons import ALIASES, acceptable, alias_frame, link_persons, with_person
@@ -39,6 +40,11 @@ class FileTask(Description):
     place: int
     offset: int
 
+    @property
+    def units(self) -> int:
+        """Its rows."""
+        return self.file.rows
+
 
 @dataclass(frozen=True)
 class Examined(Description):
@@ -50,6 +56,11 @@ class Examined(Description):
     rejected: int
     links: tuple[tuple[str, str], ...]
     fault: str = ""
+
+    @property
+    def amount(self) -> Amount:
+        """Its rows."""
+        return Amount(0, self.rows)
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,11 @@ class Piece(Description):
     file: TableFile
     broad: int = 0
     fault: str = ""
+
+    @property
+    def amount(self) -> Amount:
+        """That of its file."""
+        return self.file.amount
 
 
 @dataclass(frozen=True)

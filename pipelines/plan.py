@@ -23,6 +23,7 @@ from storage.tables import TableFile
 from storage.workspace import Catalog, LastDelivery, Workspace
 from transforms.cut_chains import Candidate, ChainState, by_date, worth_reading
 
+LOOK = "look"  # the run of what only looks, as its folder under staging is called
 NOTHING: Mapping[str, tuple[TableFile, ...]] = {}
 
 
@@ -183,7 +184,7 @@ def settled_plan(workspace: Workspace, catalog: Catalog, conf: Conf, instead: Ma
         root=str(workspace.root),
         business_date=catalog.business_date or date.min,
         night=catalog.night + 1,
-        run="look",
+        run=LOOK,
         buckets=catalog.buckets,
         conf=conf,
         waiting=(),

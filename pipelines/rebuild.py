@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ from pipelines.upgrade import upgrade
 from schemas import versions
 from schemas.errors import LefiError, RefusedError
 from schemas.frames import TABLES
-from storage import commands, durable, erasures, folds, outbox, tables
+from storage import commands, durable, erasures, folds, outbox, pace, tables
 from storage.agreement import journal, settled, table_folder, unfinished
 from storage.failpoints import reach
 from storage.lock import held
+from storage.pace import Amount
 from storage.tables import TableFile
 from storage.workspace import FORMAT, Catalog, Workspace
 
 Say = Callable[[str], None]
+REBUILD = "rebuild"  # the folder under staging in which it is noted how far it is
 
 
 def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
@@ -49,6 +51,8 @@ def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
         found: Counter[str] = Counter()
         made: Counter[str] = Counter()
         notes: list[str] = []
+        behind = sum(len(names_behind(workspace, document)) for document in documents)
+        pace.expect(workspace.staging / REBUILD, {"rebuild": behind})
         for document in documents:
             rebuild_night(workspace, document, last.night, found, made, notes, say)
         if lost and catalog.run not in unfinished(workspace):
@@ -57,6 +61,8 @@ def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
         if not unfinished(workspace):
             upgrade(workspace, catalog, say)
         notes += brought_back(workspace, made)
+        amount = pace.total(workspace.staging / REBUILD)
+        durable.remove(workspace.staging / REBUILD)
         return {
             "night": last.night,
             "business_date": str(last.business_date) if last.business_date else None,
@@ -64,6 +70,7 @@ def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
             "catalog": lost,
             "tables": {name: {"found": found[name], "rebuilt": made[name]} for name in ORDER if found[name] or made[name]},
             "notes": notes,
+            "amount": amount,
         }
 
 
@@ -128,22 +135,34 @@ def forget_torn(folder: Path, say: Say) -> None:
         durable.remove(folder / tables.LOG)
 
 
+def names_behind(workspace: Workspace, document: Mapping[str, Any]) -> list[str]:
+    """The tables that are behind a night which wrote to them, in the order in which they can be made anew."""
+    written = {*document["tables"], *REPLACED}
+    return [name for name in ORDER if name in written and tables.night_of(table_folder(workspace, name)) < document["night"]]
+
+
 def rebuild_night(
     workspace: Workspace, document: Mapping[str, Any], newest: int, found: Counter[str], made: Counter[str], notes: list[str], say: Say
 ) -> None:
     """Bring the tables that are behind a night to it: take in what lies there, folds as a whole, and make the rest anew. newest: the last night."""
     night = document["night"]
-    written = {*document["tables"], *REPLACED}
-    behind = [name for name in ORDER if name in written and tables.night_of(table_folder(workspace, name)) < night]
     lost = []
-    for name in behind:
+
+    def count(name: str, files: Iterable[TableFile]) -> None:
+        amount = sum((file.amount for file in files), Amount())
+        piece = f"{night:06d}{ORDER.index(name):02d}"
+        pace.note(workspace.staging / REBUILD, "rebuild", piece, Amount(1, amount.rows, amount.bytes))
+
+    for name in names_behind(workspace, document):
         staged = [TableFile(**file | {"path": str(workspace.root / file["path"])}) for file in document["tables"].get(name, ())]
         fold = folds.whole_from(table_folder(workspace, name), night)
         reach(f"rebuild.{name}")
         if fold and fold.last <= newest:
+            count(name, fold.files)
             folds.take_in(table_folder(workspace, name), fold, TABLES[name])
             found[name] += 1
         elif tables.lie_there(table_folder(workspace, name), staged, night):
+            count(name, staged)
             tables.append(table_folder(workspace, name), staged, TABLES[name], night, replace=name in REPLACED)
             found[name] += 1
         else:
@@ -155,6 +174,7 @@ def rebuild_night(
     try:
         for name in lost:
             files = past.rows_of(name)
+            count(name, files)
             reach(f"rebuild.made.{name}")
             tables.append(table_folder(workspace, name), files, TABLES[name], night, replace=name in REPLACED)
             made[name] += 1

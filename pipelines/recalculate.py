@@ -11,12 +11,13 @@ import polars as pl
 from pipelines.decisions import deciding
 from pipelines.plan import Plan, settled_plan
 from pipelines.recalculation import Basis, ceased_keys, number_arrivals, read_basis
+from pipelines.side_by_side import note
 from pipelines.take import Bite, permission_frame, split_buckets, standing_subscriptions
 from pipelines.upgrade import require_recoded
-from pipelines.view import Clock, nothing_staged, view
+from pipelines.view import Clock, LookedAt, nothing_staged, view
 from schemas.errors import RefusedError, UsageError, require_no_number
 from schemas.frames import SUBSCRIPTIONS
-from storage import commands, durable, tables
+from storage import commands, durable, pace, tables
 from storage.conf import read_conf
 from storage.workspace import Workspace
 from transforms.deal import deal
@@ -53,11 +54,14 @@ def order(workspace: Workspace, wish: Wish) -> Mapping[str, Any]:
         plan = allowed(workspace, wish)
         weights: Counter[int] = Counter()
         persons = 0
+        pace.expect(plan.staging, {"look_ahead": plan.buckets})
         for bite in all_bites(plan):
             decided = look_ahead(bite, wish, plan)[1].filter(pl.col("result") == NEW)
             touched = decided.select("bucket", "person").unique()
             weights.update(touched["bucket"].to_list())
             persons += touched.height
+        amount = pace.total(plan.staging)
+        durable.remove(plan.staging)
         slices = deal([weights[bucket] for bucket in range(plan.buckets)], wish.nights)
         arguments = {
             "rule": wish.rule,
@@ -72,6 +76,7 @@ def order(workspace: Workspace, wish: Wish) -> Mapping[str, Any]:
             "persons": persons,
             "nights": wish.nights,
             "slices": [sum(weights[b] for b in of) for of in slices],
+            "amount": amount,
         }
 
 
@@ -92,6 +97,7 @@ def look_ahead(bite: Bite, wish: Wish, plan: Plan) -> tuple[pl.DataFrame, pl.Dat
     basis: Basis = read_basis(bite, ceased_keys(plan), plan, nothing_staged)
     midnight = datetime.combine(wish.first_night, time(), UTC)
     rate = Rate(plan.conf.rules.guarantee, wish.effective)
+    note("look_ahead", bite, LookedAt(basis.facts.height), plan.staging)
     result = recalculate(basis.facts, basis.rejected, basis.named, rate, wish.reason, "plan", midnight, CASES.to_frame())
     return number_arrivals(result.decisions, plan), result.outcomes
 
@@ -102,8 +108,10 @@ def forecast(workspace: Workspace, wish: Wish) -> Mapping[str, Any]:
         require_recoded(catalog)
         plan = allowed(workspace, wish)
         durable.remove(plan.staging)
+        pace.expect(plan.staging, {"look_ahead": plan.buckets})
         try:
             foreseen = [foresee(bite, wish, plan) for bite in all_bites(plan)]
+            amount = pace.total(plan.staging)
         finally:
             durable.remove(plan.staging)
     outcomes, records = (pl.concat(frames) for frames in zip(*foreseen, strict=True))
@@ -127,6 +135,7 @@ def forecast(workspace: Workspace, wish: Wish) -> Mapping[str, Any]:
         },
         "slices": [foreseen_night(place, buckets, fresh, records, plan) for place, buckets in enumerate(slices, 1)],
         "outcomes": fresh,
+        "amount": amount,
     }
 
 

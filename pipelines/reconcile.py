@@ -16,12 +16,12 @@ from pipelines.plan import Plan, settled_plan
 from pipelines.side_by_side import in_batches, side_by_side
 from pipelines.take import Bite, load, permission_frame, row_count, split_buckets, standing_subscriptions
 from pipelines.upgrade import upgrade
-from pipelines.view import LEDGER, TOLD_KEY, Clock, lost_in_store, nothing_staged, view
+from pipelines.view import LEDGER, TOLD_KEY, Clock, LookedAt, lost_in_store, nothing_staged, view
 from schemas import versions
 from schemas.buckets import FIRST_RECORD_NO
 from schemas.errors import RefusedError
 from schemas.frames import DIFFERENCES, SUBSCRIPTIONS, TOLD, TOUCHED
-from storage import commands, durable, tables
+from storage import commands, durable, pace, tables
 from storage.conf import read_conf
 from storage.tables import TableFile
 from storage.workspace import Workspace
@@ -40,6 +40,7 @@ def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str
         plan = settled_plan(workspace, upgrade(workspace, catalog, say), conf)
         durable.remove(plan.staging)
         plan.staging.mkdir(parents=True)
+        pace.expect(plan.staging, {"read_delivered": len(delivered_parts(plan, partner)), "reconcile_bite": plan.buckets})
         try:
             with beam.Pipeline(runner=engine.runner(), options=engine.options()) as pipeline:
                 compare_everybody(pipeline, plan, partner, engine.at_once)
@@ -48,7 +49,7 @@ def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str
             raise
         lost = lost_in_store(0, plan.buckets, plan)
         found = tables.read(staged_differences(plan), DIFFERENCES, 0, plan.buckets)
-        given = None
+        given, amount = None, pace.total(plan.staging)
         if heal and found.height:
             arguments = {"partner": partner, "content_version": versions.CONTENT_VERSION}
             given = commands.give(workspace, "heal", arguments, found.sort("bucket", "partner", "person", "benefit", "fact_id"))
@@ -64,6 +65,7 @@ def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str
         ],
         "healing": given.number if given else None,
         "found": found,
+        "amount": amount,
     }
 
 
@@ -99,15 +101,21 @@ def read_delivered(part: PartFile, plan: Plan) -> list[TableFile]:
     return stage_delivered(part, plan.staging / "delivered")
 
 
-def reconcile_bite(bite: Bite, delivered: Sequence[TableFile], partner: str | None, plan: Plan) -> None:
-    """Stage the differences of some buckets."""
+def reconcile_bite(bite: Bite, delivered: Sequence[TableFile], partner: str | None, plan: Plan) -> LookedAt:
+    """Stage the differences of some buckets. Returns the facts and rows of the ledger that were looked at."""
     groups = settled_groups(bite, plan)
     if partner is not None:
         groups = groups.filter(pl.col("partner") == partner)
-    found = [visible_and_ledger(bite, groups, plan), ledger_and_files(bite, groups, delivered, plan)]
-    rows = pl.concat(found).unique(TOLD_KEY, keep="first").sort("bucket", "partner", "person", "benefit", "fact_id")
+    seen, differing = visible_and_ledger(bite, groups, plan)
+    told = tables.newest(load(plan, "told", TOLD, bite), TOLD_KEY)
+    rows = (
+        pl.concat([differing, ledger_and_files(groups, told, delivered, plan)])
+        .unique(TOLD_KEY, keep="first")
+        .sort("bucket", "partner", "person", "benefit", "fact_id")
+    )
     if rows.height:
         tables.stage(plan.staging / "differences" / f"{bite.name}.parquet", rows)
+    return LookedAt(seen + told.height)
 
 
 def settled_groups(bite: Bite, plan: Plan) -> pl.DataFrame:
@@ -120,17 +128,18 @@ def settled_groups(bite: Bite, plan: Plan) -> pl.DataFrame:
     return settled.join(owed, on=["person", "benefit"], how="anti").sort("bucket", "person", "benefit", "partner")
 
 
-def visible_and_ledger(bite: Bite, groups: pl.DataFrame, plan: Plan) -> pl.DataFrame:
-    """What a night would deliver now, if it looked at everybody: frames.DIFFERENCES."""
-    records = view(bite, plan, groups.with_columns(in_slice=pl.lit(False)), nothing_staged, Clock()).compared.records
+def visible_and_ledger(bite: Bite, groups: pl.DataFrame, plan: Plan) -> tuple[int, pl.DataFrame]:
+    """How many facts hold; and what a night would deliver now, if it looked at everybody: frames.DIFFERENCES."""
+    seen = view(bite, plan, groups.with_columns(in_slice=pl.lit(False)), nothing_staged, Clock())
+    records = seen.compared.records
     what = pl.col("action").cast(pl.String()).alias("what")
     keyed = records.join(groups.select(SUBSCRIPTION_KEY), on=SUBSCRIPTION_KEY, how="semi")
-    return keyed.select("bucket", "partner", "person", "benefit", "fact_id", what, pl.lit(None, pl.Binary()).alias("digest"))
+    rows = keyed.select("bucket", "partner", "person", "benefit", "fact_id", what, pl.lit(None, pl.Binary()).alias("digest"))
+    return seen.held.height, rows
 
 
-def ledger_and_files(bite: Bite, groups: pl.DataFrame, delivered: Sequence[TableFile], plan: Plan) -> pl.DataFrame:
-    """Where the last record that the ledger names is not in the delivered files, or says something else: frames.DIFFERENCES."""
-    told = tables.newest(load(plan, "told", TOLD, bite), TOLD_KEY)
+def ledger_and_files(groups: pl.DataFrame, told: pl.DataFrame, delivered: Sequence[TableFile], plan: Plan) -> pl.DataFrame:
+    """Where the last record that the ledger names is not in the delivered files, or says something else: frames.DIFFERENCES. told: newest rows."""
     snapped = groups.select(*SUBSCRIPTION_KEY, "snapshot_night")
     valid = told.join(snapped, on=SUBSCRIPTION_KEY).filter(pl.col("night") >= pl.col("snapshot_night"), pl.col("digest").is_not_null())
     kept = pl.DataFrame(

@@ -12,18 +12,19 @@ from pipelines import engines
 from pipelines.decisions import deciding
 from pipelines.failures import guarded, raise_noted
 from pipelines.ingest import SUBSCRIPTION_KEY
-from pipelines.plan import Plan, settled_plan
+from pipelines.plan import LOOK, Plan, settled_plan
 from pipelines.reconcile import settled_groups
 from pipelines.run import prepare
 from pipelines.side_by_side import in_batches, side_by_side
 from pipelines.take import Bite, permission_frame, split_buckets, standing_subscriptions
 from pipelines.upgrade import as_after_upgrade
-from pipelines.view import Clock, nothing_staged, view
+from pipelines.view import Clock, LookedAt, nothing_staged, view
 from schemas.errors import LefiError, RefusedError
 from schemas.frames import SUBSCRIPTIONS
-from storage import durable, outbox, tables
+from storage import durable, outbox, pace, tables
 from storage.conf import read_conf
 from storage.delivered import records_between
+from storage.pace import Amount
 from storage.tables import TableFile
 from storage.workspace import Workspace
 from transforms.compare import RECORDS
@@ -56,10 +57,13 @@ def rehearse(workspace: Workspace, business_date: date, partner: str | None, con
             raise RefusedError(f"--partner {partner}: not in conf/partners.yaml")
         try:
             durable.remove(workspace.staging)
+            look = workspace.staging / LOOK
+            pace.expect(look, {"compare_bite": catalog.buckets})
             ledger = as_after_upgrade(workspace, catalog)
             night = prepare(workspace, catalog, candidate, business_date, engine, say, instead=ledger)
             say("compare everybody with what was told")
-            return {**night, "release": compare_release(settled_plan(workspace, catalog, candidate, ledger), partner, engine)}
+            release = compare_release(settled_plan(workspace, catalog, candidate, ledger), partner, engine)
+            return {**night, "release": release, "amount": Amount(**night["amount"]) + pace.total(look)}
         finally:
             durable.remove(workspace.staging)
             workspace.staging.mkdir()
@@ -71,7 +75,7 @@ def compare_release(plan: Plan, partner: str | None, engine: engines.Engine) -> 
     Returns differences; by: their count by partner, benefit and action; ended: subscriptions that conf would end; not_compared: benefits
     that are not current, of which more than the release would differ; samples: some differences of each kind.
     """
-    plan.staging.mkdir(parents=True)
+    plan.staging.mkdir(parents=True, exist_ok=True)
     rows = sum(file.rows for file in plan.files["facts"])
     try:
         with beam.Pipeline(runner=engine.runner(), options=engine.options()) as pipeline:
@@ -95,11 +99,12 @@ def compare_release(plan: Plan, partner: str | None, engine: engines.Engine) -> 
     }
 
 
-def compare_bite(bite: Bite, partner: str | None, plan: Plan) -> None:
-    """Stage counts and samples of what would be said of some buckets, and of the subscriptions that conf would end."""
+def compare_bite(bite: Bite, partner: str | None, plan: Plan) -> LookedAt:
+    """Stage counts and samples of what would be said of some buckets, and of the subscriptions that conf would end. Returns what was looked at."""
     asked = pl.lit(True) if partner is None else pl.col("partner") == partner
     groups = settled_groups(bite, plan).filter(asked).with_columns(in_slice=pl.lit(False))
-    records = view(bite, plan, groups, nothing_staged, Clock()).compared.records
+    seen = view(bite, plan, groups, nothing_staged, Clock())
+    records = seen.compared.records
     standing = standing_subscriptions(plan, bite).filter(asked).select(list(SUBSCRIPTIONS))
     going_on = end_subscriptions(standing, permission_frame(plan), plan.business_date)
     ended = standing.join(going_on, on=SUBSCRIPTION_KEY, how="anti").with_columns(action=pl.lit(ENDED))
@@ -109,6 +114,7 @@ def compare_bite(bite: Bite, partner: str | None, plan: Plan) -> None:
     for name, frame in (("counts", counts.select(list(COUNTS)).sort(KEY)), ("samples", first)):
         if frame.height:
             tables.stage(plan.staging / name / f"{bite.name}.parquet", frame)
+    return LookedAt(seen.held.height)
 
 
 def staged(plan: Plan, name: str, schema: pl.Schema) -> pl.DataFrame:

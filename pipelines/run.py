@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date
 from typing import Any
 
@@ -12,6 +12,7 @@ import apache_beam as beam
 from pages.night import NIGHTS_SHOWN, night_page
 from pipelines import engines
 from pipelines.failures import raise_noted
+from pipelines.ingest import tasks
 from pipelines.nightly import night
 from pipelines.plan import NOTHING, Plan, make_plan
 from pipelines.staged import STAGED_FILE, read_staged
@@ -22,7 +23,7 @@ from schemas.contracts import DELIVERY_RECORD, RECEIPT
 from schemas.errors import LefiError, RefusedError, UsageError, VerificationError
 from schemas.frames import TABLES
 from schemas.manifest import Manifest
-from storage import avro, durable, outbox, tables
+from storage import avro, durable, outbox, pace, tables
 from storage.agreement import require_agreement, table_folder, unfinished
 from storage.conf import read_conf
 from storage.failpoints import reach
@@ -106,6 +107,7 @@ def prepare(
         say(f"plan: night {plan.night}, run {plan.run}, {len(plan.waiting)} drops")
         clock.lap("plan")
         staged = stage(plan, engine)
+        amount = pace.total(plan.staging)
         clock.lap("stage")
         if "retry" not in staged:
             break
@@ -116,13 +118,15 @@ def prepare(
     verify(workspace, staged)
     clock.lap("verify")
     steps = {step: {"seconds": round(seconds, 3), "peak_mib": clock.peak_mib[step]} for step, seconds in clock.seconds.items()}
-    return staged | {"steps": steps}
+    return staged | {"steps": steps, "amount": asdict(amount)}
 
 
 def stage(plan: Plan, engine: engines.Engine) -> dict[str, Any]:
     """Run the pipelines; everything is written under staging."""
     durable.remove(plan.staging)
     plan.staging.mkdir(parents=True)
+    rows = sum(task.file.rows for task in tasks(plan))
+    pace.expect(plan.staging, {"cut_file": rows, "take_bite": plan.buckets, "deliver_bite": plan.buckets})
     try:
         with beam.Pipeline(runner=engine.runner(), options=engine.options()) as pipeline:
             night(pipeline, plan, engine.at_once)
@@ -218,6 +222,7 @@ def report_from(document: Mapping[str, Any]) -> dict[str, Any]:
         "seconds",
         "peak_mib",
         "steps",
+        "amount",
         "taken",
         "gates",
         "deviations",

@@ -4,12 +4,18 @@ Beam's embedded runner works on one element after the other, and its own multi-t
 made when they are made, and a step is done with one when it is done with each of its members: nothing is handed from thread to thread behind Beam's back.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 from apache_beam.runners.worker.statecache import CacheAware
+
+from storage import pace
+from storage.pace import Amount
+from storage.tables import TableFile
 
 Element = TypeVar("Element")
 Result = TypeVar("Result")
@@ -23,6 +29,16 @@ class Description(CacheAware):
         """Nothing that would be worth measuring."""
         return []
 
+    @property
+    def units(self) -> int:
+        """How much of its step's work it is, when it goes in."""
+        return 1
+
+    @property
+    def amount(self) -> Amount:
+        """What was gone through to make it, when it comes out."""
+        return Amount()
+
 
 def in_batches(elements: Iterable[Element], size: int) -> list[tuple[Element, ...]]:
     """Elements as batches of at most `size`: as many as a worker is to be given at once."""
@@ -31,11 +47,28 @@ def in_batches(elements: Iterable[Element], size: int) -> list[tuple[Element, ..
 
 
 def side_by_side(step: Callable[..., Result], size: Callable[[Any], int] = lambda _: 0) -> Callable[..., list[Result]]:
-    """A step for a batch: that step for each member, some at a time, the largest first. An error of any of them is raised."""
+    """A step for a batch: that step for each member, some at a time, the largest first. An error of any of them is raised.
+
+    The last argument is the plan, under whose staging it is noted what is done.
+    """
+
+    def one(element: Any, *arguments: Any) -> Any:
+        result = step(element, *arguments)
+        note(step.__name__, element, result, arguments[-1].staging)
+        return result
 
     def run(batch: Sequence[Any], *arguments: Any) -> list[Any]:
         with ThreadPoolExecutor(THREADS) as pool:
-            return list(pool.map(lambda element: step(element, *arguments), sorted(batch, key=size, reverse=True)))
+            return list(pool.map(lambda element: one(element, *arguments), sorted(batch, key=size, reverse=True)))
 
     run.__name__ = step.__name__  # not all of functools.wraps: Beam would take the step's types for those of the batch
     return run
+
+
+def note(step: str, element: Any, result: Any, staging: Path) -> None:
+    """Note what a step has done with an element. Of one that comes again, as Beam may have it, it counts once."""
+    made = result if isinstance(result, list) else [result]
+    amount = sum((each.amount for each in made if isinstance(each, Description | TableFile)), Amount())
+    units = element.units if isinstance(element, Description) else 1
+    piece = hashlib.sha256(repr(element).encode()).hexdigest()[:16]
+    pace.note(staging, step, piece, Amount(units, amount.rows, amount.bytes))

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.deliver import AUDIT, UNITS_PAID, Delivered, Delivery, Verdict
+from pipelines.deliver import AUDIT, FACTS_HELD, UNITS_PAID, Delivered, Delivery, Verdict
 from pipelines.plan import Plan
 from pipelines.recalculation import computed_rows, progress
 from pipelines.view import DAYS_IN, FACTS_IN
@@ -164,7 +164,7 @@ def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], ver
         "paid": dict(sorted(paid(totals).items())),
         "totals": {
             measure: sum(number for (_, _, what), number in totals.items() if what == measure)
-            for measure in (FACTS_IN, DAYS_IN, "facts held", "records", "units delivered")
+            for measure in (FACTS_IN, DAYS_IN, FACTS_HELD, "records", "units delivered")
         },
     }
 

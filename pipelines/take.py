@@ -13,6 +13,7 @@ from pipelines.totals import must_equal
 from schemas.buckets import ordinal_of
 from schemas.frames import DIFFERENCES, FACTS, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS, SUBSCRIPTIONS
 from storage import tables
+from storage.pace import Amount
 from storage.tables import TableFile
 from transforms.compare import with_trigger
 from transforms.freeze import freeze
@@ -43,6 +44,11 @@ class Bite(Description):
         """As it stands in names of staged files."""
         return f"{self.first:05d}-{self.last:05d}"
 
+    @property
+    def units(self) -> int:
+        """Its buckets."""
+        return self.last - self.first + 1
+
 
 @dataclass(frozen=True)
 class Intake(Description):
@@ -62,6 +68,12 @@ class Intake(Description):
     receipts: TableFile | None
     queue: TableFile | None
     asked: tuple[tuple[int, int, int, str, str], ...]
+
+    @property
+    def amount(self) -> Amount:
+        """What was staged."""
+        staged = [*self.files.values(), self.subscriptions, *filter(None, (self.concerned, self.receipts, self.queue))]
+        return sum((file.amount for file in staged), Amount())
 
 
 def bites(choice: Choice, plan: Plan) -> list[Bite]:

@@ -8,11 +8,13 @@ from time import perf_counter, time
 import polars as pl
 
 from pipelines.plan import Plan
+from pipelines.side_by_side import Description
 from pipelines.take import AUDIT_TURNS, Bite, load, retractions
 from pipelines.totals import must_equal
 from schemas.contracts import DELIVERY_RECORD
 from schemas.frames import DIFFERENCES, FACTS, PERSONS, QUARANTINE, TOLD, TOTALS
 from storage import tables
+from storage.pace import Amount
 from storage.tables import TableFile
 from transforms.compare import Compared, compare
 from transforms.compensate import compensate
@@ -60,6 +62,18 @@ class View:
     held: pl.DataFrame
     contents: pl.DataFrame
     compared: Compared
+
+
+@dataclass(frozen=True)
+class LookedAt(Description):
+    """What a comparison came to that stages nothing, or little. rows: of facts and ledger that it looked at."""
+
+    rows: int
+
+    @property
+    def amount(self) -> Amount:
+        """Those."""
+        return Amount(0, self.rows)
 
 
 def nothing_staged(_name: str) -> list[TableFile]:

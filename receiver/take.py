@@ -22,7 +22,7 @@ BATCH_ROWS = 100_000
 SLICES_BEFORE = """SELECT count(*) FILTER (slice = $3 - 1), count(*) FILTER (slice = $3)
 FROM refreshes WHERE order_id = $1 AND line_no = $2"""
 
-Progress = Callable[[str], None]
+Progress = Callable[[str, int, int], None]
 
 
 def take(
@@ -30,7 +30,8 @@ def take(
 ) -> Link:
     """Verify the delivery in a folder and fold it into the picture, in one transaction.
 
-    last: the delivery before it; progress: told of every batch; keys: with one of which it must be signed. Raises VerificationError, and nothing has changed.
+    last: the delivery before it; progress: told of every batch, with its rows and bytes; keys: with one of which it must be signed.
+    Raises VerificationError, and nothing has changed.
     """
     manifest = read_manifest(folder, partner)
     if keys is not None:
@@ -75,7 +76,7 @@ def load_records(connection: duckdb.DuckDBPyConnection, manifest: Manifest, fold
                 fold.load(connection, records, file.name)
                 above = records.tail(1) if len(records) else above
                 loaded += len(records)
-                progress(f"{where}: {loaded:,} records")
+                progress(f"{where}: {loaded:,} records", len(records), file.bytes * len(records) // file.rows)
         except BrokenFileError as error:
             raise VerificationError(f"{where}: {error}") from error
     return loaded

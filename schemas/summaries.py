@@ -89,6 +89,27 @@ class Recalculating(Summary):
     skipped: int
 
 
+class Work(Summary):
+    """What a command went through: rows and bytes of each of its steps, so a row that three steps went through counts three times; bytes as they
+    lie on disk. seconds: by the clock; peak_mib: the most resident memory that the command and all processes below it had.
+    """
+
+    rows: int
+    bytes: int
+    seconds: float
+    rows_per_second: int
+    bytes_per_second: int
+    peak_mib: int
+
+
+class Running(Work):
+    """A command that is at work. share: from 0 to 1; seconds_left: by the speed so far, null as long as there is none to speak of."""
+
+    command: str
+    share: float
+    seconds_left: int | None
+
+
 class Init(Summary):
     """`lefi init`."""
 
@@ -116,6 +137,7 @@ class Nightly(Summary):
     quarantined: int
     drops: list[DropState]
     report: str
+    work: Work
 
 
 class Status(Summary):
@@ -133,6 +155,7 @@ class Status(Summary):
     refreshes: list[Refreshing]
     recalculations: list[Recalculating]
     audit: dict[str, Any]
+    running: Running | None
     next: str
 
 
@@ -195,6 +218,7 @@ class Reconcile(Summary):
     by: list[Differing]
     store: list[LostInStore]
     healing: int | None
+    work: Work
 
 
 class Recalculate(Summary):
@@ -204,6 +228,7 @@ class Recalculate(Summary):
     persons: int
     nights: int
     slices: list[int]
+    work: Work
 
 
 class Spread(Summary):
@@ -253,6 +278,7 @@ class RecalculatePlan(Summary):
     skipped: int
     amounts: Amounts
     slices: list[Slice]
+    work: Work
 
 
 class RecalculateCancel(Summary):
@@ -318,6 +344,7 @@ class Rehearse(Summary):
     quarantined: int
     drops: list[DropState]
     release: ReleaseChanges
+    work: Work
 
 
 class Nights(Summary):
@@ -336,6 +363,7 @@ class Rebuild(Summary):
     catalog: bool
     tables: dict[str, Nights]
     notes: list[str]
+    work: Work
 
 
 class Folded(Summary):
@@ -441,6 +469,7 @@ class Receive(Summary):
     groups: int
     incomplete: int
     unfinished: list[int]
+    work: Work
 
 
 BY_COMMAND: dict[str, Any] = {

@@ -20,6 +20,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from schemas.errors import LefiError
 from storage import durable
 from storage.failpoints import ConflictError, reach
+from storage.pace import Amount
 
 APPLICATION = "lefi"
 LOG = "_delta_log"
@@ -39,6 +40,11 @@ class TableFile:
     def to_json(self) -> dict[str, Any]:
         """As it stands in commit.json."""
         return asdict(self)
+
+    @property
+    def amount(self) -> Amount:
+        """Its rows and bytes; a file that is not there has none."""
+        return Amount(0, self.rows, Path(self.path).stat().st_size) if self.path and Path(self.path).exists() else Amount()
 
 
 def stored(schema: pl.Schema) -> pl.Schema:

@@ -1,10 +1,12 @@
 """The command line as a newcomer meets it: help that teaches, mistakes answered by what to do, progress on a terminal and silence in a pipe."""
 
+import json
 import os
 import pty
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import pytest
 import typer.main
 
 from jobs.lefi import PARTS, app
-from jobs.progress import covered, left
+from jobs.progress import Far, left, resident_bytes, watched
+from storage import pace, running
+from storage.pace import Amount
 from tests.kit import ROOT
 
 CLI: Any = typer.main.get_command(app)
@@ -112,16 +116,65 @@ def test_progress_is_shown_on_a_terminal_and_not_in_a_pipe(tmp_path: Path) -> No
     assert "\x1b" not in piped.stderr + piped.stdout
     assert "█" not in piped.stderr
     shown = on_a_terminal("nightly", str(tmp_path / "ws"), "--business-date", "2026-01-05")
-    assert re.search(r"stage [█·]{24} +\d+% +\d+ of 64 buckets taken, \d+ compared", shown)
+    done = r"[\d,]+ of [\d,]+ rows cut, \d+ of 64 buckets taken, \d+ of 64 compared"
+    assert re.search(rf"nightly [█·]{{24}} +\d+% +{done}, [\d,]+ rows/s, [\d.]+ MB/s, \d+ MiB", shown)
 
 
 def test_the_time_left_follows_from_the_speed() -> None:
     assert [left(*each) for each in ((10, 0), (0.5, 0.5), (30, 0.5), (90, 0.25))] == ["", "", "about 0:30 left", "about 4:30 left"]
 
 
-def test_buckets_are_counted_by_the_files_of_bites(tmp_path: Path) -> None:
-    for name in ("a/parts/B/00000-00015.blocks", "a/parts/C/00000-00015.blocks", "a/parts/B/00016-00031.blocks", "a/parts/B/else.txt"):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    assert covered(tmp_path, "*/parts/*/*") == 32
+def test_what_is_done_is_counted_by_notes_under_staging_and_twice_is_once(tmp_path: Path) -> None:
+    pace.expect(tmp_path / "a", {"take_bite": 64, "deliver_bite": 64, "nothing": 0})
+    for _ in range(2):
+        pace.note(tmp_path / "a", "take_bite", "0f", Amount(16, 100, 2000))
+        pace.note(tmp_path / "a", "take_bite", "10", Amount(48, 300, 4000))
+    pace.note(tmp_path / "a", "deliver_bite", "0f", Amount(16, 10, 1))
+    pace.note(tmp_path / "missing", "deliver_bite", "0f", Amount(1, 1, 1))
+    done = pace.done([tmp_path / "a", tmp_path / "missing"])
+    assert done == {"take_bite": Amount(64, 400, 6000), "deliver_bite": Amount(16, 10, 1)}
+    assert pace.share(done, pace.expected([tmp_path / "a"])) == (1 + 16 / 64) / 2
+    assert pace.total(tmp_path / "a") == Amount(80, 410, 6001)
+
+
+def test_memory_is_that_of_the_process_and_all_below_it() -> None:
+    alone = resident_bytes()
+    holding = "x = bytearray(80 << 20); print(len(x), flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", holding], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        child.stdout.readline()
+        assert resident_bytes() > alone + (80 << 20)
+        child.communicate(b"\n")
+
+
+def test_status_shows_a_command_at_work_and_none_that_was_killed(tmp_path: Path) -> None:
+    root = tmp_path / "ws"
+    run("init", str(root))
+    with watched("nightly", lambda: Far(0.25, Amount(0, 5000, 10_000), "said"), root) as watch:
+        watch.began -= 30
+        watch.said -= 30
+        for _ in range(100):
+            if running.file_of(root).exists():
+                break
+            time.sleep(0.05)
+        stale = running.file_of(root).read_bytes()
+        said = run("status", str(root)).stdout
+        now = json.loads(run("status", str(root), "--json").stdout)["running"]
+    assert re.search(r"running: nightly, 25% done, about 1:\d\d left; [\d,]+ rows/s, ", said)
+    assert (now["command"], now["share"], now["rows"], now["bytes"]) == ("nightly", 0.25, 5000, 10_000)
+    assert running.running(root) is None
+    running.file_of(root).write_bytes(stale.replace(str(os.getpid()).encode(), b"1"))
+    assert running.running(root) is None, "another process has the number"
+
+
+def test_each_summary_of_long_work_says_what_it_came_to(tmp_path: Path) -> None:
+    root = str(tmp_path / "ws")
+    run("init", root)
+    run("generate", root, "--persons", "200", "--nights", "1", "--seed", "1")
+    night, again = (json.loads(run("nightly", root, "--business-date", "2026-01-05", "--json").stdout)["work"] for _ in range(2))
+    assert night["rows"] == again["rows"] > 2000
+    assert night["rows_per_second"] == pytest.approx(night["rows"] / night["seconds"], rel=0.01)
+    assert night["peak_mib"] > 50
+    partner = next((tmp_path / "ws" / "outbox").iterdir())
+    took = json.loads(run("receive", str(partner), str(tmp_path / "picture.duckdb"), "--json").stdout)["work"]
+    assert took["bytes"] == sum(path.stat().st_size for path in partner.rglob("part-*.avro"))

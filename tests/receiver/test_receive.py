@@ -89,9 +89,12 @@ def test_erased_deliveries_are_no_fault(outbox: Path, state: Path) -> None:
 
 
 def test_progress_names_each_file(outbox: Path, state: Path) -> None:
-    told: list[str] = []
-    receive(outbox, state, told.append)
-    assert told[0] == "delivery FOLKSAM-TEST 00000001, part-0001.avro: 2 records"
+    told: list[tuple[str, int, int]] = []
+    expected: list[int] = []
+    receive(outbox, state, lambda *said: told.append(said), expect=expected.append)
+    size = (outbox / "00000001" / "part-0001.avro").stat().st_size
+    assert told[0] == ("delivery FOLKSAM-TEST 00000001, part-0001.avro: 2 records", 2, size)
+    assert sum(size for _, _, size in told) == expected[0] == sum(part.stat().st_size for part in outbox.glob("*/part-*.avro"))
 
 
 def killed(state: Path, outbox: Path) -> None:
@@ -100,7 +103,7 @@ def killed(state: Path, outbox: Path) -> None:
 import os
 from pathlib import Path
 from jobs.receive import receive
-receive(Path({str(outbox)!r}), Path({str(state)!r}), lambda text: os._exit(9) if "00000002" in text else None)
+receive(Path({str(outbox)!r}), Path({str(state)!r}), lambda text, rows, size: os._exit(9) if "00000002" in text else None)
 """
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
 
