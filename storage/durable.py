@@ -115,9 +115,10 @@ def sync_tree(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder and all in it, if it is there."""
+    """Remove a folder and all in it, if it is there, durably."""
     if folder.exists():
         shutil.rmtree(folder)
+        sync_folder(folder.parent)
 
 
 def to_json(value: Any) -> bytes:
