@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: install demo test test-all check mutation bench docs lock clean
+.PHONY: install demo test test-all check mutation bench docs lock clean spark
 
 .venv/installed: requirements/dev.lock pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -18,7 +18,7 @@ demo: .venv/installed               ## the main job: a population, three nights,
 test: .venv/installed               ## the tests, at most 10 minutes
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow"
 
-test-all: .venv/installed           ## what is longer, too
+test-all: .venv/installed .venv/spark .venv-duckdb/installed   ## what is longer, too
 	$(BIN)/pytest -q -n 2 --dist loadfile
 
 check: .venv/installed              ## ruff, mypy strict, import direction
@@ -26,6 +26,20 @@ check: .venv/installed              ## ruff, mypy strict, import direction
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_house.py
+
+spark: .venv/spark                  ## what the Spark jobs need: PySpark, and Delta's and Avro's jars
+
+.venv/spark: .venv/installed requirements/spark.lock jobs/spark/pom.xml jobs/spark/jars.sha256
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/spark.lock
+	rm -rf jobs/spark/jars
+	mvn -q -B -f jobs/spark/pom.xml dependency:copy-dependencies -DoutputDirectory=jars
+	cd jobs/spark/jars && sha256sum --check --quiet ../jars.sha256
+	touch $@
+
+.venv-duckdb/installed: requirements/duckdb.lock   # of one version of DuckDB, for which its avro extension is packaged
+	test -x .venv-duckdb/bin/python || $(PYTHON) -m venv .venv-duckdb
+	.venv-duckdb/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/duckdb.lock
+	touch $@
 
 mutation: .venv/installed           ## is there a test for every rule? about 90 minutes; goes on where it was stopped
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mutation.lock
@@ -49,9 +63,10 @@ lock:                               ## pin all versions anew
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile -q pyproject.toml --generate-hashes --no-header --python-version 3.11 -o requirements/base.lock
 	echo "mkdocs==1.6.1" | $(BIN)/uv pip compile -q - --generate-hashes --no-header --python-version 3.11 -o requirements/docs.lock
+	printf 'duckdb==1.4.4\nduckdb-ext-avro==1.4.4.20260205\n' | $(BIN)/uv pip compile -q - --generate-hashes --no-header --python-version 3.11 -o requirements/duckdb.lock
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --generate-hashes --no-header --python-version 3.11 -o requirements/dev.lock
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra spark --generate-hashes --no-header --python-version 3.11 -o requirements/spark.lock
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra mutation --generate-hashes --no-header --python-version 3.11 -o requirements/mutation.lock
 
 clean:
-	rm -rf .venv .venv-docs site demo build *.egg-info
+	rm -rf .venv .venv-docs .venv-duckdb jobs/spark/jars site demo build *.egg-info
