@@ -76,6 +76,27 @@ def a_date(text: str) -> date:
     return found
 
 
+def a_size(text: str) -> int:
+    """A size of the command line, in bytes."""
+    from schemas.sizes import size_of
+
+    try:
+        return size_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Memory = Annotated[
+    int | None,
+    typer.Option(
+        parser=a_size,
+        metavar="SIZE",
+        help="Keep within so much memory, such as 1GiB, by taking smaller bites; else that of conf/machine.yaml.",
+        show_default=False,
+    ),
+]
+
+
 def workspace_at(root: Path) -> "Workspace":
     """The workspace in a folder."""
     from storage.workspace import Workspace
@@ -119,13 +140,14 @@ def nightly(
         str | None, typer.Option(envvar="LEFI_SIGNING_KEY", metavar="FILE", help="Sign the deliveries with this key; see `lefi key`.")
     ] = None,
     unsigned: Annotated[bool, typer.Option("--unsigned", help="Sign no more, though the last deliveries were signed.")] = False,
+    memory: Memory = None,
     as_json: Json = False,
 ) -> None:
     """Run a night: take what has come in, deliver to each partner what it does not know yet."""
     from jobs.nightly import nightly as run
     from jobs.nightly import show
 
-    finish(run(workspace, business_date, runner, say, signing_key, unsigned), as_json, show)
+    finish(run(workspace, business_date, runner, say, signing_key, unsigned, memory), as_json, show)
 
 
 @app.command(epilog="Example: lefi status ws; lefi status ws --html notices")
@@ -243,13 +265,14 @@ def reconcile(
     partner: Annotated[str | None, typer.Option(help="This partner only.")] = None,
     heal: Annotated[bool, typer.Option("--heal", help="Have the next night deliver what is missing or wrong.")] = False,
     runner: Runner = "embedded",
+    memory: Memory = None,
     as_json: Json = False,
 ) -> None:
     """Compare everybody: what is visible with what was told, and that with the delivered files."""
     from jobs.reconcile import reconcile as compare
     from jobs.reconcile import show
 
-    finish(compare(workspace, partner, heal, runner, say), as_json, show)
+    finish(compare(workspace, partner, heal, runner, say, memory), as_json, show)
 
 
 @app.command(
@@ -303,13 +326,14 @@ def rehearse(
         Path | None, typer.Option(help="A folder of conf files to try in place of the workspace's.", show_default=False)
     ] = None,
     runner: Runner = "embedded",
+    memory: Memory = None,
     as_json: Json = False,
 ) -> None:
     """Say what a night would deliver, and what this code and conf would change of what was told. Nothing changes."""
     from jobs.rehearse import rehearse as try_out
     from jobs.rehearse import show
 
-    finish(try_out(workspace, business_date, partner, conf, runner, say), as_json, show)
+    finish(try_out(workspace, business_date, partner, conf, runner, say, memory), as_json, show)
 
 
 @app.command(epilog="Example: lefi rebuild ws")

@@ -10,22 +10,31 @@ from rich.table import Table
 
 from jobs import progress
 from pipelines.compact import compact
+from pipelines.room import Room
 from pipelines.run import run_night
 from schemas.errors import LefiError
+from storage.conf import read_machine
 from storage.pace import Amount
 from storage.seals import signer_from
 from storage.workspace import Workspace
 
 
 def nightly(
-    workspace: Path, business_date: date, runner: str, say: Callable[[str], None], signing_key: str | None = None, unsigned: bool = False
+    workspace: Path,
+    business_date: date,
+    runner: str,
+    say: Callable[[str], None],
+    signing_key: str | None = None,
+    unsigned: bool = False,
+    memory_bytes: int | None = None,
 ) -> Mapping[str, Any]:
-    """Run the night; returns the summary of contract section 2. signing_key: a file, or PEM text."""
+    """Run the night; returns the summary of contract section 2. signing_key: a file, or PEM text; memory_bytes: see pipelines/room.py."""
     place = Workspace(workspace)
     signer = signer_from(signing_key)
     place.catalog()
+    room = Room(memory_bytes or read_machine(place.conf).memory_bytes)
     with progress.command("nightly", workspace) as watch:
-        report = run_night(place, business_date, runner, say, signer, unsigned)
+        report = run_night(place, business_date, runner, say, signer, unsigned, room)
         work = watch.work(Amount(**report.get("amount", {})))
     compact_after(Workspace(workspace), say)
     rejected = {name: sum(codes.values()) for name, codes in report["rejected"].items()}

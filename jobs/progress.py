@@ -6,7 +6,6 @@ summary has at its end what the work came to.
 
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -120,14 +119,13 @@ class Watch:
     def work(self, amount: Amount) -> dict[str, Any]:
         """What the work came to, so far: schemas.summaries.Work."""
         seconds = max(self.seconds, 1e-3)
-        own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
         return {
             "rows": amount.rows,
             "bytes": amount.bytes,
             "seconds": round(seconds, 3),
             "rows_per_second": round(amount.rows / seconds),
             "bytes_per_second": round(amount.bytes / seconds),
-            "peak_mib": max(self.peak_bytes, own_peak) // MIB,
+            "peak_mib": max(self.peak_bytes, pace.peak_bytes()) // MIB,
         }
 
 

@@ -9,13 +9,20 @@ from rich.table import Table
 
 from jobs import progress
 from pipelines.reconcile import reconcile as compare
+from pipelines.room import Room
+from storage.conf import read_machine
 from storage.workspace import Workspace
 
 
-def reconcile(workspace: Path, partner: str | None, heal: bool, runner: str, say: Callable[[str], None]) -> dict[str, Any]:
+def reconcile(
+    workspace: Path, partner: str | None, heal: bool, runner: str, say: Callable[[str], None], memory_bytes: int | None = None
+) -> dict[str, Any]:
     """Compare everybody; the summary of contract section 2. The persons stand in the command's file, if one was given."""
+    place = Workspace(workspace)
+    place.catalog()
+    room = Room(memory_bytes or read_machine(place.conf).memory_bytes)
     with progress.command("reconcile", workspace) as watch:
-        found = dict(compare(Workspace(workspace), partner, heal, runner, say))
+        found = dict(compare(place, partner, heal, runner, say, room))
         found.pop("found")
         return found | {"work": watch.work(found.pop("amount"))}
 

@@ -13,17 +13,28 @@ from rich.tree import Tree
 from jobs import progress
 from jobs.terminal import console
 from pipelines.rehearse import rehearse as try_out
+from pipelines.room import Room
+from storage.conf import read_machine
 from storage.workspace import Workspace
 
 SHOWN = 3  # windows of a sample
 
 
 def rehearse(
-    workspace: Path, business_date: date, partner: str | None, conf: Path | None, runner: str, say: Callable[[str], None]
+    workspace: Path,
+    business_date: date,
+    partner: str | None,
+    conf: Path | None,
+    runner: str,
+    say: Callable[[str], None],
+    memory_bytes: int | None = None,
 ) -> dict[str, Any]:
     """Try a night out. Returns the keys of `nightly` for a night that did not happen, with totals, and `release`."""
+    place = Workspace(workspace)
+    place.catalog()
+    room = Room(memory_bytes or read_machine(place.conf).memory_bytes)
     with progress.command("rehearse", workspace) as watch:
-        found = try_out(Workspace(workspace), business_date, partner, conf, runner, say)
+        found = try_out(place, business_date, partner, conf, runner, say, room)
         work = watch.work(found["amount"])
     return {
         "business_date": found["business_date"],

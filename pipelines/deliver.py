@@ -15,7 +15,7 @@ from pipelines.recalculation import recalculate_bite
 from pipelines.side_by_side import Description
 from pipelines.take import MEMBER_KEY, Bite, Intake, load, row_count, split, standing_subscriptions
 from pipelines.totals import must_equal
-from pipelines.view import DAYS_IN, FACTS_IN, TOTALLED, Clock, audited, lost_in_store, view
+from pipelines.view import DAYS_IN, FACTS_IN, TOTALLED, Clock, audited, look, lost_in_store
 from schemas.buckets import ordinal_of
 from schemas.config import PERSONS as PERSONS_CHAIN
 from schemas.contracts import DELIVERY_RECORD, RECEIPT
@@ -267,7 +267,7 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     due = restrict(subscriptions.filter(pl.col("benefit").is_in(current)), touched, ("person", "benefit"))
     turn = sliced.select(SUBSCRIPTION_KEY).with_columns(in_slice=pl.lit(True))
     groups = due.join(turn, on=SUBSCRIPTION_KEY, how="left", maintain_order="left").with_columns(pl.col("in_slice").fill_null(False))
-    seen = view(bite, plan, groups, moved_and_new, clock)
+    seen = look(bite, plan, groups, moved_and_new, clock)
     result = seen.compared
     parts = encode(result.records, bite, plan)
     clock.lap("encode")
@@ -318,7 +318,7 @@ def audit(bite: Bite, plan: Plan, subscriptions: pl.DataFrame, due: pl.DataFrame
         found.update((bucket, place["benefit"], AUDIT) for place in lost_in_store(bucket, bucket, plan).iter_rows(named=True))
     quiet = subscriptions.filter(pl.col("bucket").is_in(audited(bite, plan))).join(due, on=SUBSCRIPTION_KEY, how="anti")
     if quiet.height:
-        records = view(bite, plan, quiet.with_columns(in_slice=pl.lit(False)), staged, Clock()).compared.records
+        records = look(bite, plan, quiet.with_columns(in_slice=pl.lit(False)), staged, Clock()).compared.records
         for bucket, benefit, number in records.group_by("bucket", "benefit").len().iter_rows():
             found[bucket, benefit, AUDIT] += number
     return dict(found)
@@ -446,8 +446,8 @@ def count_kept(
 
 
 def count_delivered(held: pl.DataFrame, records: pl.DataFrame) -> Totals:
-    """Facts looked at, records and units delivered, per bucket and benefit."""
-    seen = held.group_by("bucket", "benefit").agg(pl.len().alias(FACTS_HELD))
+    """Facts looked at, records and units delivered, per bucket and benefit. held: (bucket, benefit, facts)."""
+    seen = held.rename({"facts": FACTS_HELD})
     told = records.group_by("bucket", "benefit").agg(
         pl.len().alias("records"),
         pl.col("units").sum().alias("units delivered"),

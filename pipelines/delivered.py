@@ -35,10 +35,10 @@ def published(workspace: Workspace) -> list[PartFile]:
     return [PartFile(path.parent.parent.name, int(path.parent.name), str(path)) for path in parts]
 
 
-def stage_delivered(part: PartFile, folder: Path) -> list[TableFile]:
+def stage_delivered(part: PartFile, folder: Path, rows_at_once: int = PIECE_ROWS) -> list[TableFile]:
     """Write a part's records that show a fact into a folder: DELIVERED."""
     staged = []
-    for number, batch in enumerate(avro.batches(Path(part.path), DELIVERY_RECORD, PIECE_ROWS)):
+    for number, batch in enumerate(avro.batches(Path(part.path), DELIVERY_RECORD, rows_at_once)):
         facts = batch.filter(pl.col("fact_id").is_not_null(), pl.col("action").cast(pl.String()) != "ANNULLED")
         coded = with_digest(facts.with_columns(pl.col("deviation").struct.field("code").alias("deviation")))
         rows = coded.select(

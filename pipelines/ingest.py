@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
 from pipelines.plan import Plan
+from pipelines.room import Room
 from pipelines.side_by_side import Description
 from schemas.buckets import arrival_of, bucket_of
 from schemas.contracts import BY_DATASET, ORDER_LINE
@@ -119,15 +121,16 @@ def rows_of(task: FileTask) -> int:
     return task.file.rows
 
 
-def batches(drop: Drop, file: DropFile) -> Iterator[pl.DataFrame]:
+def batches(drop: Drop, file: DropFile, room: Room) -> Iterator[pl.DataFrame]:
     """A file's records, in pieces. BrokenFileError names drop and file, and what is wrong."""
+    most = room.piece_rows(PIECE_ROWS)
     path = check_file(drop, file)
     rows = 0
     try:
         if path.suffix == ".csv" and drop.dataset == "orders":
             source: Iterable[pl.DataFrame] = [csv_orders.read(path)]
         else:
-            source = avro.batches(path, BY_DATASET[drop.dataset], PIECE_ROWS)
+            source = avro.batches(path, BY_DATASET[drop.dataset], most, partial(room.require_block, f"drop '{drop.name}': {file.name}"))
         for batch in source:
             rows += batch.height
             yield batch
@@ -142,7 +145,7 @@ def examine(task: FileTask, plan: Plan) -> Examined:
     links: list[tuple[str, str]] = []
     rows = rejected = 0
     try:
-        for batch in batches(plan.by_ordinal(task.ordinal), task.file):
+        for batch in batches(plan.by_ordinal(task.ordinal), task.file, plan.room):
             rows += batch.height
             good = batch.filter(acceptable(batch))
             rejected += batch.height - good.height
@@ -228,7 +231,7 @@ def cut_file(task: FileTask, linked: Linked, plan: Plan) -> list[Piece]:
     pieces: list[Piece] = []
     row = task.offset
     try:
-        for number, batch in enumerate(batches(drop, task.file)):
+        for number, batch in enumerate(batches(drop, task.file, plan.room)):
             cut_rows = cut_batch(batch, drop, arrival_of(plan.night, task.ordinal) + row, aliases, plan)
             broad = cut_rows.filter(is_broad()).height if drop.dataset == "orders" else 0
             path = plan.staging / "pieces" / f"{task.ordinal:05d}-{task.place:05d}-{number:05d}.parquet"

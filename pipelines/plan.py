@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 
+from pipelines.room import Room
 from pipelines.schedule import Recalculation, schedule
 from schemas import versions
 from schemas.buckets import arrival_of
@@ -25,6 +26,7 @@ from transforms.cut_chains import Candidate, ChainState, by_date, worth_reading
 
 LOOK = "look"  # the run of what only looks, as its folder under staging is called
 NOTHING: Mapping[str, tuple[TableFile, ...]] = {}
+UNLIMITED = Room()
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Decisions:
 class Plan:
     """A night that is to be. Everything a worker needs is in here or lies where it says.
 
-    overruled: drops found to have an obstacle in an earlier attempt of the same night, so that a sibling of the same date is tried.
+    overruled: drops found to have an obstacle in an earlier attempt of the same night, so that a sibling of the same date is tried; room: the
+    memory there is, which decides nothing.
     """
 
     root: str
@@ -88,6 +91,7 @@ class Plan:
     notes: tuple[tuple[str, str, str], ...]  # (folder, state, reason) of what is left alone
     overruled: Mapping[str, tuple[str, str]]
     decisions: Decisions
+    room: Room = field(default_factory=Room)
 
     @property
     def workspace(self) -> Workspace:
@@ -134,8 +138,9 @@ def make_plan(
     business_date: date,
     overruled: Mapping[str, tuple[str, str]],
     instead: Mapping[str, tuple[TableFile, ...]],
+    room: Room,
 ) -> Plan:
-    """Pin the inputs of a night. instead: files to be taken for those of a table."""
+    """Pin the inputs of a night. instead: files to be taken for those of a table; room: the memory there is."""
     files = {name: tables.files(table_folder(workspace, name)) for name in TABLES} | dict(instead)
     states = read_states(files["chains"], catalog.night)
     done = set(tables.read(files["drops"], DROPS)["drop"])
@@ -165,6 +170,7 @@ def make_plan(
         notes=tuple(notes),
         overruled=overruled,
         decisions=decisions,
+        room=room,
     )
 
 
@@ -174,7 +180,9 @@ def read_states(files: tuple[TableFile, ...], night: int) -> dict[str, ChainStat
     return {row["chain"]: ChainState(row["last"], row["since"], tuple(row["sizes"])) for row in rows.iter_rows(named=True)}
 
 
-def settled_plan(workspace: Workspace, catalog: Catalog, conf: Conf, instead: Mapping[str, tuple[TableFile, ...]] = NOTHING) -> Plan:
+def settled_plan(
+    workspace: Workspace, catalog: Catalog, conf: Conf, instead: Mapping[str, tuple[TableFile, ...]] = NOTHING, room: Room = UNLIMITED
+) -> Plan:
     """The workspace as the last night left it, for what only looks: no drop waits, no command that a night has not taken counts.
 
     instead: files to be taken for those of a table.
@@ -194,6 +202,7 @@ def settled_plan(workspace: Workspace, catalog: Catalog, conf: Conf, instead: Ma
         notes=(),
         overruled={},
         decisions=read_decisions(workspace, files, catalog.night, None),
+        room=room,
     )
 
 

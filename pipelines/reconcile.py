@@ -11,12 +11,13 @@ from pipelines import engines
 from pipelines.decisions import deciding
 from pipelines.delivered import DELIVERED, PartFile, published, stage_delivered
 from pipelines.failures import guarded, raise_noted
-from pipelines.ingest import SUBSCRIPTION_KEY
-from pipelines.plan import Plan, settled_plan
+from pipelines.ingest import PIECE_ROWS, SUBSCRIPTION_KEY
+from pipelines.plan import UNLIMITED, Plan, settled_plan
+from pipelines.room import Room
 from pipelines.side_by_side import in_batches, side_by_side
-from pipelines.take import Bite, load, permission_frame, row_count, split_buckets, standing_subscriptions
+from pipelines.take import Bite, everybodys_bites, load, permission_frame, row_count, standing_subscriptions
 from pipelines.upgrade import upgrade
-from pipelines.view import LEDGER, TOLD_KEY, Clock, LookedAt, lost_in_store, nothing_staged, view
+from pipelines.view import LEDGER, TOLD_KEY, Clock, LookedAt, look, lost_in_store, nothing_staged
 from schemas import versions
 from schemas.buckets import FIRST_RECORD_NO
 from schemas.errors import RefusedError
@@ -30,14 +31,14 @@ from transforms.take_orders import end_subscriptions
 Say = Callable[[str], None]
 
 
-def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str, say: Say) -> Mapping[str, Any]:
+def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str, say: Say, room: Room = UNLIMITED) -> Mapping[str, Any]:
     """Find every difference; with `heal`, have the next night deliver just those (trigger HEAL). Returns counts, and where the list lies."""
     engine = engines.options(runner)
     with deciding(workspace) as catalog:
         conf = read_conf(workspace.conf)
         if partner is not None and partner not in conf.partners:
             raise RefusedError(f"--partner {partner}: not in conf/partners.yaml")
-        plan = settled_plan(workspace, upgrade(workspace, catalog, say), conf)
+        plan = settled_plan(workspace, upgrade(workspace, catalog, say), conf, room=room)
         durable.remove(plan.staging)
         plan.staging.mkdir(parents=True)
         pace.expect(plan.staging, {"read_delivered": len(delivered_parts(plan, partner)), "reconcile_bite": plan.buckets})
@@ -85,7 +86,7 @@ def compare_everybody(pipeline: beam.Pipeline, plan: Plan, partner: str | None, 
     rows = row_count(plan.files["facts"]) + row_count(plan.files["told"])  # both are looked at as a whole
     _ = (
         pipeline
-        | "Bites" >> beam.Create(in_batches(split_buckets(plan.buckets, rows), at_once))
+        | "Bites" >> beam.Create(in_batches(everybodys_bites(plan, rows), at_once))
         | "Reconcile" >> beam.Map(guarded(side_by_side(reconcile_bite)), AsList(delivered), partner, plan)
     )
 
@@ -98,7 +99,7 @@ def delivered_parts(plan: Plan, partner: str | None) -> Sequence[PartFile]:
 
 def read_delivered(part: PartFile, plan: Plan) -> list[TableFile]:
     """A part's records about facts, each as its place and its content's digest."""
-    return stage_delivered(part, plan.staging / "delivered")
+    return stage_delivered(part, plan.staging / "delivered", plan.room.piece_rows(PIECE_ROWS))
 
 
 def reconcile_bite(bite: Bite, delivered: Sequence[TableFile], partner: str | None, plan: Plan) -> LookedAt:
@@ -130,12 +131,12 @@ def settled_groups(bite: Bite, plan: Plan) -> pl.DataFrame:
 
 def visible_and_ledger(bite: Bite, groups: pl.DataFrame, plan: Plan) -> tuple[int, pl.DataFrame]:
     """How many facts hold; and what a night would deliver now, if it looked at everybody: frames.DIFFERENCES."""
-    seen = view(bite, plan, groups.with_columns(in_slice=pl.lit(False)), nothing_staged, Clock())
+    seen = look(bite, plan, groups.with_columns(in_slice=pl.lit(False)), nothing_staged, Clock())
     records = seen.compared.records
     what = pl.col("action").cast(pl.String()).alias("what")
     keyed = records.join(groups.select(SUBSCRIPTION_KEY), on=SUBSCRIPTION_KEY, how="semi")
     rows = keyed.select("bucket", "partner", "person", "benefit", "fact_id", what, pl.lit(None, pl.Binary()).alias("digest"))
-    return seen.held.height, rows
+    return seen.facts, rows
 
 
 def ledger_and_files(groups: pl.DataFrame, told: pl.DataFrame, delivered: Sequence[TableFile], plan: Plan) -> pl.DataFrame:

@@ -12,13 +12,14 @@ from pipelines import engines
 from pipelines.decisions import deciding
 from pipelines.failures import guarded, raise_noted
 from pipelines.ingest import SUBSCRIPTION_KEY
-from pipelines.plan import LOOK, Plan, settled_plan
+from pipelines.plan import LOOK, UNLIMITED, Plan, settled_plan
 from pipelines.reconcile import settled_groups
+from pipelines.room import Room
 from pipelines.run import prepare
 from pipelines.side_by_side import in_batches, side_by_side
-from pipelines.take import Bite, permission_frame, split_buckets, standing_subscriptions
+from pipelines.take import Bite, everybodys_bites, permission_frame, standing_subscriptions
 from pipelines.upgrade import as_after_upgrade
-from pipelines.view import Clock, LookedAt, nothing_staged, view
+from pipelines.view import Clock, LookedAt, look, nothing_staged
 from schemas.errors import LefiError, RefusedError
 from schemas.frames import SUBSCRIPTIONS
 from storage import durable, outbox, pace, tables
@@ -39,7 +40,9 @@ ENDED = "ENDED"
 COUNTS = pl.Schema({"bucket": pl.Int32(), "partner": pl.String(), "benefit": pl.String(), "action": pl.String(), "count": pl.Int64()})
 
 
-def rehearse(workspace: Workspace, business_date: date, partner: str | None, conf: Path | None, runner: str, say: Say) -> Mapping[str, Any]:
+def rehearse(
+    workspace: Workspace, business_date: date, partner: str | None, conf: Path | None, runner: str, say: Say, room: Room = UNLIMITED
+) -> Mapping[str, Any]:
     """Stage a night and compare everybody, with a candidate conf if one is given; then clear staging.
 
     Returns the staged night's document and `release`, see `compare_release`. RefusedError for a date that no night can have any more, for an
@@ -60,9 +63,9 @@ def rehearse(workspace: Workspace, business_date: date, partner: str | None, con
             look = workspace.staging / LOOK
             pace.expect(look, {"compare_bite": catalog.buckets})
             ledger = as_after_upgrade(workspace, catalog)
-            night = prepare(workspace, catalog, candidate, business_date, engine, say, instead=ledger)
+            night = prepare(workspace, catalog, candidate, business_date, engine, say, instead=ledger, room=room)
             say("compare everybody with what was told")
-            release = compare_release(settled_plan(workspace, catalog, candidate, ledger), partner, engine)
+            release = compare_release(settled_plan(workspace, catalog, candidate, ledger, room), partner, engine)
             return {**night, "release": release, "amount": Amount(**night["amount"]) + pace.total(look)}
         finally:
             durable.remove(workspace.staging)
@@ -81,7 +84,7 @@ def compare_release(plan: Plan, partner: str | None, engine: engines.Engine) -> 
         with beam.Pipeline(runner=engine.runner(), options=engine.options()) as pipeline:
             _ = (
                 pipeline
-                | "Bites" >> beam.Create(in_batches(split_buckets(plan.buckets, rows), engine.at_once))
+                | "Bites" >> beam.Create(in_batches(everybodys_bites(plan, rows), engine.at_once))
                 | "CompareRelease" >> beam.Map(guarded(side_by_side(compare_bite)), partner, plan)
             )
     except (RuntimeError, LefiError, OSError):
@@ -103,7 +106,7 @@ def compare_bite(bite: Bite, partner: str | None, plan: Plan) -> LookedAt:
     """Stage counts and samples of what would be said of some buckets, and of the subscriptions that conf would end. Returns what was looked at."""
     asked = pl.lit(True) if partner is None else pl.col("partner") == partner
     groups = settled_groups(bite, plan).filter(asked).with_columns(in_slice=pl.lit(False))
-    seen = view(bite, plan, groups, nothing_staged, Clock())
+    seen = look(bite, plan, groups, nothing_staged, Clock())
     records = seen.compared.records
     standing = standing_subscriptions(plan, bite).filter(asked).select(list(SUBSCRIPTIONS))
     going_on = end_subscriptions(standing, permission_frame(plan), plan.business_date)
@@ -114,7 +117,7 @@ def compare_bite(bite: Bite, partner: str | None, plan: Plan) -> LookedAt:
     for name, frame in (("counts", counts.select(list(COUNTS)).sort(KEY)), ("samples", first)):
         if frame.height:
             tables.stage(plan.staging / name / f"{bite.name}.parquet", frame)
-    return LookedAt(seen.held.height)
+    return LookedAt(seen.facts)
 
 
 def staged(plan: Plan, name: str, schema: pl.Schema) -> pl.DataFrame:

@@ -14,7 +14,8 @@ from pipelines import engines
 from pipelines.failures import raise_noted
 from pipelines.ingest import tasks
 from pipelines.nightly import night
-from pipelines.plan import NOTHING, Plan, make_plan
+from pipelines.plan import NOTHING, UNLIMITED, Plan, make_plan
+from pipelines.room import Room
 from pipelines.staged import STAGED_FILE, read_staged
 from pipelines.upgrade import upgrade
 from pipelines.view import Clock
@@ -37,13 +38,19 @@ REPLACED = frozenset({"touched"})  # tables of which a night's rows are the whol
 
 
 def run_night(
-    workspace: Workspace, business_date: date, runner: str, say: Say, signer: Signer | None = None, unsigned: bool = False
+    workspace: Workspace,
+    business_date: date,
+    runner: str,
+    say: Say,
+    signer: Signer | None = None,
+    unsigned: bool = False,
+    room: Room = UNLIMITED,
 ) -> Mapping[str, Any]:
     """Run the night of a date; returns its report. A committed run is completed first; the night of a date that is done is not run again.
 
     signer: seals the manifests; unsigned: the last deliveries were sealed, and these are not to be. Raises UsageError for conf, or when there
     is no signer and the last deliveries were sealed, RefusedError for a date before the last night or while another command runs,
-    VerificationError when the run's own totals do not add up.
+    VerificationError when the run's own totals do not add up. room: the memory there is.
     """
     engine = engines.options(runner)
     with only_writer(workspace):
@@ -66,7 +73,7 @@ def run_night(
         catalog = upgrade(workspace, catalog, say)
         durable.remove(workspace.staging)
         reach("plan")
-        staged = prepare(workspace, catalog, conf, business_date, engine, say, signer)
+        staged = prepare(workspace, catalog, conf, business_date, engine, say, signer, room=room)
         commit(workspace, catalog, staged)
         say("commit")
         return complete(workspace, staged["run"], say)
@@ -98,12 +105,13 @@ def prepare(
     say: Say,
     signer: Signer | None = None,
     instead: Mapping[str, tuple[TableFile, ...]] = NOTHING,
+    room: Room = UNLIMITED,
 ) -> dict[str, Any]:
     """Plan, stage, seal and verify a night; a drop on which a gate closes gives way to its sibling in another attempt. instead: see `make_plan`."""
     overruled: dict[str, tuple[str, str]] = {}
     clock = Clock()
     while True:
-        plan = make_plan(workspace, catalog, conf, business_date, overruled, instead)
+        plan = make_plan(workspace, catalog, conf, business_date, overruled, instead, room)
         say(f"plan: night {plan.night}, run {plan.run}, {len(plan.waiting)} drops")
         clock.lap("plan")
         staged = stage(plan, engine)

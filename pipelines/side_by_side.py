@@ -7,12 +7,14 @@ made when they are made, and a step is done with one when it is done with each o
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from apache_beam.runners.worker.statecache import CacheAware
 
+from pipelines.room import Gate, Room
 from storage import pace
 from storage.pace import Amount
 from storage.tables import TableFile
@@ -35,6 +37,11 @@ class Description(CacheAware):
         return 1
 
     @property
+    def facts(self) -> int:
+        """About how many facts must be in memory to work on it, where that is many."""
+        return 0
+
+    @property
     def amount(self) -> Amount:
         """What was gone through to make it, when it comes out."""
         return Amount()
@@ -49,7 +56,7 @@ def in_batches(elements: Iterable[Element], size: int) -> list[tuple[Element, ..
 def side_by_side(step: Callable[..., Result], size: Callable[[Any], int] = lambda _: 0) -> Callable[..., list[Result]]:
     """A step for a batch: that step for each member, some at a time, the largest first. An error of any of them is raised.
 
-    The last argument is the plan, under whose staging it is noted what is done.
+    The last argument is the plan, under whose staging it is noted what is done, and which knows how much room there is.
     """
 
     def one(element: Any, *arguments: Any) -> Any:
@@ -58,8 +65,15 @@ def side_by_side(step: Callable[..., Result], size: Callable[[Any], int] = lambd
         return result
 
     def run(batch: Sequence[Any], *arguments: Any) -> list[Any]:
+        room: Room = arguments[-1].room
+        gate = Gate(room.facts) if room.memory_bytes else None
+
+        def let_in(element: Any) -> Any:
+            with gate.passed(room.weight(element.facts if isinstance(element, Description) else 0)) if gate else nullcontext():
+                return one(element, *arguments)
+
         with ThreadPoolExecutor(THREADS) as pool:
-            return list(pool.map(lambda element: one(element, *arguments), sorted(batch, key=size, reverse=True)))
+            return list(pool.map(let_in, sorted(batch, key=size, reverse=True)))
 
     run.__name__ = step.__name__  # not all of functools.wraps: Beam would take the step's types for those of the batch
     return run

@@ -1,13 +1,15 @@
 """What comes in for a bite: judge the facts, keep the register records, take the orders. A *bite* is a run of buckets of a size that fits memory."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from pipelines.concerned import a_refresh_waits, concerned, everybody
 from pipelines.ingest import LINES, SUBSCRIPTION_KEY, WAITING_FACTS, Choice, is_broad
 from pipelines.plan import Plan
+from pipelines.room import portions
 from pipelines.side_by_side import Description
 from pipelines.totals import must_equal
 from schemas.buckets import ordinal_of
@@ -25,7 +27,7 @@ from transforms.premature import premature
 from transforms.queue_refreshes import QUEUE
 from transforms.retract import retractions_frame, without_retracted
 from transforms.take_orders import RECEIPTS, REFRESHES, Taken, end_subscriptions, take_orders
-from transforms.total import total_facts
+from transforms.total import TOTAL, total_facts
 
 BITE_ROWS = 150_000
 AUDIT_TURNS = 64  # nights until every bucket was audited
@@ -34,15 +36,21 @@ MEMBER_KEY = ("refresh", "partner", "person", "benefit")
 
 @dataclass(frozen=True)
 class Bite(Description):
-    """Buckets `first` to `last`, both included."""
+    """Buckets `first` to `last`, both included. facts: about so many will be looked at; two bites of the same buckets are the same."""
 
     first: int
     last: int
+    facts: int = field(default=0, compare=False, repr=False)
 
     @property
     def name(self) -> str:
         """As it stands in names of staged files."""
         return f"{self.first:05d}-{self.last:05d}"
+
+    @property
+    def words(self) -> str:
+        """As a sentence about it begins."""
+        return f"bucket {self.first} has" if self.first == self.last else f"one of the buckets {self.first} to {self.last} has"
 
     @property
     def units(self) -> int:
@@ -77,8 +85,78 @@ class Intake(Description):
 
 
 def bites(choice: Choice, plan: Plan) -> list[Bite]:
-    """Cut the buckets into bites of about BITE_ROWS facts that the night will look at."""
-    return split_buckets(plan.buckets, rows_ahead(choice, plan))
+    """Cut the buckets into bites of about BITE_ROWS facts that the night will look at, or fewer where the memory is small."""
+    ahead = rows_ahead(choice, plan)
+    if plan.room.memory_bytes is None:
+        return split_buckets(plan.buckets, ahead)
+    came = by_bucket(choice.pieces["facts"], plan.buckets)
+    return weighed(spread(ahead - sum(came), stored_by_bucket(plan), came), plan)
+
+
+def everybodys_bites(plan: Plan, rows: int) -> list[Bite]:
+    """The same for who looks at everybody. rows: about how many, all buckets together."""
+    if plan.room.memory_bytes is None:
+        return split_buckets(plan.buckets, rows)
+    return weighed(spread(rows, stored_by_bucket(plan), [0] * plan.buckets), plan)
+
+
+def stored_by_bucket(plan: Plan) -> list[int]:
+    """The facts that the store has, by bucket."""
+    return by_bucket(plan.files["facts"], plan.buckets)
+
+
+def by_bucket(files: Iterable[TableFile], buckets: int) -> list[int]:
+    """The rows of some files, by bucket."""
+    found = [0] * buckets
+    for file in files:
+        if file.rows:
+            for bucket, rows in pl.scan_parquet(file.path).select("bucket").group_by("bucket").len().collect().iter_rows():
+                found[bucket] += rows
+    return found
+
+
+def spread(rows: int, by: Sequence[int], more: Sequence[int]) -> list[int]:
+    """So many rows, spread as others are, and more to each."""
+    total = sum(by) or 1
+    return [rows * each // total + also for each, also in zip(by, more, strict=True)]
+
+
+def weighed(facts: Sequence[int], plan: Plan) -> list[Bite]:
+    """Bites of as many buckets as hold no more facts than there is room for at a time; a bucket that holds more is one. facts: by bucket."""
+    limit = plan.room.bite_rows(BITE_ROWS)
+    found: list[Bite] = []
+    first = total = 0
+    for bucket, rows in enumerate(facts):
+        if bucket > first and total + rows > limit:
+            found.append(Bite(first, bucket - 1, total))
+            first, total = bucket, 0
+        total += rows
+    return [*found, Bite(first, len(facts) - 1, total)]
+
+
+def portions_of(files: Sequence[TableFile], bite: Bite, persons: pl.Series | None, plan: Plan) -> list[pl.Series | None]:
+    """The persons of a bite in portions that there is room for, by their facts in some files; [persons] where all can be taken at once.
+
+    persons: those that are wanted, None for all. UsageError when one of them has more facts than there is room for.
+    """
+    rows = sum(file.rows for file in files)
+    limit = plan.room.bite_rows(rows)
+    if rows <= limit:
+        return [persons]
+    here = pl.col("bucket").is_between(bite.first, bite.last)
+    wanted = here if persons is None else here & pl.col("person").is_in(persons.implode())
+    paths = [file.path for file in files if file.rows and file.first_bucket <= bite.last and bite.first <= file.last_bucket]
+    if not paths:
+        return [persons]
+    counted = [pl.scan_parquet(path).filter(wanted).group_by("person").agg(pl.len().cast(pl.Int64()).alias("facts")) for path in paths]
+    found = pl.concat(counted).group_by("person").agg(pl.sum("facts")).collect()
+    if found["facts"].sum() <= limit:
+        return [persons]
+    if persons is not None:
+        found = persons.alias("person").to_frame().join(found, on="person", how="left").with_columns(pl.col("facts").fill_null(0))
+    most = max(found["facts"].to_list())
+    plan.room.require(most, f"{bite.words} a person with {most:,} facts")
+    return list(portions(found.sort("person"), limit))
 
 
 def rows_ahead(choice: Choice, plan: Plan) -> int:
@@ -257,7 +335,30 @@ def take_facts(
 
     Counts all by (ordinal, outcome), and the sound ones as transforms.total.TOTAL. VerificationError when a fact or a span got lost.
     """
-    waiting = tables.read(choice.pieces["facts"], WAITING_FACTS, bite.first, bite.last)
+    parts = portions_of(choice.pieces["facts"], bite, None, plan)
+    if len(parts) == 1:
+        return take_portion(bite, None, bite.name, choice, plan, files)
+    counted: Counter[tuple[int, str]] = Counter()
+    totals: list[pl.DataFrame] = []
+    staged: dict[str, list[TableFile]] = {}
+    for number, persons in enumerate(parts):
+        of_part: dict[str, TableFile] = {}
+        outcomes, sums = take_portion(bite, persons, f"{bite.name}-{number:05d}", choice, plan, of_part)
+        counted.update(outcomes)
+        totals.append(pl.DataFrame(sums, schema=TOTAL, orient="row"))
+        for name, file in of_part.items():
+            staged.setdefault(name, []).append(file)
+    for name, portion_files in staged.items():
+        files[name] = tables.stage_joined(plan.staging / "tables" / f"{name}-{bite.name}.parquet", portion_files)
+    together = pl.concat(totals).group_by("bucket", "benefit").sum().sort("bucket", "benefit")
+    return dict(counted), tuple(together.select(list(TOTAL)).iter_rows())
+
+
+def take_portion(
+    bite: Bite, persons: pl.Series | None, name: str, choice: Choice, plan: Plan, files: dict[str, TableFile]
+) -> tuple[dict[tuple[int, str], int], tuple[tuple[int, str, int, int], ...]]:
+    """The same for some persons, None for all. name: of the files that are staged."""
+    waiting = tables.read(choice.pieces["facts"], WAITING_FACTS, bite.first, bite.last, persons)
     if waiting.is_empty():
         return {}, ()
     stored = load(plan, "facts", FACTS, bite, choice.linked.moved.get("facts", ()), waiting["person"].unique().sort())
@@ -269,7 +370,7 @@ def take_facts(
     must_equal("judge (R35)", total_facts(waiting), total_facts(judged))
     sound = judged.filter(pl.col("code").is_null()).select(list(FACTS))
     if sound.height:
-        files["facts"] = tables.stage(plan.staging / "tables" / f"facts-{bite.name}.parquet", sound)
+        files["facts"] = tables.stage(plan.staging / "tables" / f"facts-{name}.parquet", sound)
     rejected = judged.filter(pl.col("code").is_not_null(), pl.col("code") != SAME)
     if rejected.height:
         names = {waiting.ordinal: waiting.drop.name for waiting in plan.waiting}
@@ -277,7 +378,7 @@ def take_facts(
             pl.col("ordinal").replace_strict(names, return_dtype=pl.String()).alias("drop"),
             pl.lit(plan.night, pl.Int32()).alias("night"),
         ).select(list(QUARANTINE))
-        files["quarantine"] = tables.stage(plan.staging / "tables" / f"quarantine-{bite.name}.parquet", rows)
+        files["quarantine"] = tables.stage(plan.staging / "tables" / f"quarantine-{name}.parquet", rows)
     outcome = judged.group_by("ordinal", pl.col("code").fill_null("NEW")).len()
     return {(ordinal, code): count for ordinal, code, count in outcome.iter_rows()}, tuple(total_facts(sound).iter_rows())
 

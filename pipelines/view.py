@@ -1,6 +1,5 @@
 """What is visible against what was told, for some groups of a bite: the one comparison that the night, the audit and reconcile share."""
 
-import resource
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter, time
@@ -9,14 +8,14 @@ import polars as pl
 
 from pipelines.plan import Plan
 from pipelines.side_by_side import Description
-from pipelines.take import AUDIT_TURNS, Bite, load, retractions
+from pipelines.take import AUDIT_TURNS, Bite, load, portions_of, retractions
 from pipelines.totals import must_equal
 from schemas.contracts import DELIVERY_RECORD
 from schemas.frames import DIFFERENCES, FACTS, PERSONS, QUARANTINE, TOLD, TOTALS
-from storage import tables
+from storage import pace, tables
 from storage.pace import Amount
 from storage.tables import TableFile
-from transforms.compare import Compared, compare
+from transforms.compare import Compared, compare, join
 from transforms.compensate import compensate
 from transforms.digest import with_digest
 from transforms.freeze import freeze
@@ -52,7 +51,7 @@ class Clock:
 
 def peak_mib() -> int:
     """The most memory that this process has had so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return pace.peak_bytes() >> 20
 
 
 @dataclass(frozen=True)
@@ -108,6 +107,32 @@ def view(bite: Bite, plan: Plan, groups: pl.DataFrame, staged: Staged, clock: Cl
     compared = compare(frozen, named, contents, held, told, gone, heals.select(TOLD_KEY).unique(), plan.units, plan.sequences, plan.night)
     clock.lap("compare")
     return View(held, contents, compared)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A comparison, portion by portion. held: (bucket, benefit, facts) of the facts that hold; compared: of all portions together."""
+
+    held: pl.DataFrame
+    compared: Compared
+
+    @property
+    def facts(self) -> int:
+        """How many facts hold."""
+        return int(self.held["facts"].sum())
+
+
+def look(bite: Bite, plan: Plan, groups: pl.DataFrame, staged: Staged, clock: Clock) -> Seen:
+    """`view`, in portions of the bite's persons where there is not room for all of them at once; with the same result."""
+    files = [*plan.files["facts"], *staged("facts")]
+    persons = groups["person"].unique().sort()
+    held, compared = [], []
+    for portion in portions_of(files, bite, persons, plan):
+        mine = groups if portion is None or portion is persons else groups.filter(pl.col("person").is_in(portion.implode()))
+        seen = view(bite, plan, mine, staged, clock)
+        held.append(seen.held.group_by("bucket", "benefit").agg(pl.len().cast(pl.Int64()).alias("facts")))
+        compared.append(seen.compared)
+    return Seen(pl.concat(held).group_by("bucket", "benefit").sum(), join(compared))
 
 
 def as_delivered(told: pl.DataFrame, wrong: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:

@@ -3,9 +3,10 @@
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from schemas.rules import Rules
+from schemas.sizes import size_of
 
 UnitName = Literal["CALENDAR_DAY", "FIVE_DAY_WEEK", "WORKING_TIME", "MONTH", "EVENT"]
 DAY_UNITS = ("CALENDAR_DAY", "FIVE_DAY_WEEK", "WORKING_TIME")
@@ -103,6 +104,25 @@ class Retention(Strict):
     ledger: Kept
     quarantine: Kept
     versions: Kept
+
+
+class Machine(Strict):
+    """conf/machine.yaml. No delivery depends on it, so it is no part of Conf. memory: a size such as 1GiB; None: as much as is fast."""
+
+    memory: str | None = None
+
+    @field_validator("memory")
+    @classmethod
+    def is_a_size(cls, value: str | None) -> str | None:
+        """Memory is a size, if anything."""
+        if value is not None:
+            size_of(value)
+        return value
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The same in bytes."""
+        return None if self.memory is None else size_of(self.memory)
 
 
 class Conf(Strict):

@@ -6,7 +6,7 @@ Errors are BrokenFileError with block or field and reason; the caller adds the f
 import io
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import accumulate
 from pathlib import Path
@@ -154,11 +154,18 @@ def read(source: Path | bytes, contract: Contract) -> pl.DataFrame:
     return pl.concat(frames, rechunk=True) if frames else contract.frame.to_frame()
 
 
-def batches(source: Path | bytes, contract: Contract, rows: int) -> Iterator[pl.DataFrame]:
-    """Read a file as frames of at least `rows` rows, or less where 256 MiB are reached: whole blocks. Raises BrokenFileError."""
+def anything(_rows: int) -> None:
+    """Let every block in."""
+
+
+def batches(source: Path | bytes, contract: Contract, rows: int, let_in: Callable[[int], None] = anything) -> Iterator[pl.DataFrame]:
+    """Read a file as frames of at least `rows` rows, or less where 256 MiB are reached: whole blocks. Raises BrokenFileError.
+
+    let_in: told the rows of each block before it is read, to raise an error when these are too many.
+    """
     frames: list[pl.DataFrame] = []
     bytes_held = 0
-    for frame, size in decoded(source, contract, min(rows, DECODE_ROWS)):
+    for frame, size in decoded(source, contract, min(rows, DECODE_ROWS), let_in):
         frames.append(frame)
         bytes_held += size
         if sum(each.height for each in frames) >= rows or bytes_held >= READ_BYTES:
@@ -168,13 +175,16 @@ def batches(source: Path | bytes, contract: Contract, rows: int) -> Iterator[pl.
         yield pl.concat(frames)
 
 
-def decoded(source: Path | bytes, contract: Contract, rows: int) -> Iterator[tuple[pl.DataFrame, int]]:
+def decoded(
+    source: Path | bytes, contract: Contract, rows: int, let_in: Callable[[int], None] = anything
+) -> Iterator[tuple[pl.DataFrame, int]]:
     """Decode so many rows at a time, or a bit more: whole blocks. Frames, and how many bytes each was."""
     with opened(source) as file:
         found, layout = index(file, contract)
         contents: list[bytes] = []
         first = rows_held = bytes_held = 0
         for number, block in enumerate(found.blocks):
+            let_in(block.rows)
             contents.append(content_of(file, found, number))
             rows_held += block.rows
             bytes_held += len(contents[-1])

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.config import PERSONS, Benefit, Benefits, Closures, Conf, Partners, Retention
+from schemas.config import PERSONS, Benefit, Benefits, Closures, Conf, Machine, Partners, Retention
 from schemas.errors import UsageError
 from schemas.personnummer import without_numbers
 from schemas.rules import CertificateRules, GuaranteeRules, Rules
@@ -127,6 +127,11 @@ def texts_of(partners: Partners, closures: Closures) -> Iterator[str]:
 def read_retention(folder: Path) -> Retention:
     """How long things are kept. UsageError when the file is wrong."""
     return read_part(folder, "retention", Retention)
+
+
+def read_machine(folder: Path) -> Machine:
+    """What the machine has. UsageError when the file is wrong."""
+    return read_part(folder, "machine", Machine)
 
 
 def read_rule(folder: Path, name: str, model: type[Model]) -> Model:

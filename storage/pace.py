@@ -5,6 +5,7 @@ Nothing depends on these files: where the disk refuses one, it is missing.
 
 import json
 import re
+import resource
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -62,6 +63,15 @@ def expected(folders: Iterable[Path]) -> dict[str, int]:
             for step, units in json.loads((folder / FOLDER / EXPECTED).read_text("utf-8")).items():
                 found[step] = found.get(step, 0) + units
     return found
+
+
+def peak_bytes() -> int:
+    """The most resident memory that this process has had. Not getrusage: what that says of a new process is its parent's."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 def total(*folders: Path) -> Amount:

@@ -78,6 +78,20 @@ def scratch(path: Path, frame: pl.DataFrame) -> TableFile:
     return TableFile(str(path), frame.height, first, last)
 
 
+def stage_joined(path: Path, parts: Sequence[TableFile]) -> TableFile:
+    """Join staged files, one after the other, to one that `append` can take, without holding all their rows; the parts are removed."""
+    data = io.BytesIO()
+    pl.concat([pl.scan_parquet(part.path) for part in parts]).sink_parquet(
+        data, compression="lz4", row_group_size=ROW_GROUP_ROWS, maintain_order=True
+    )
+    with durable.writing(path):
+        path.write_bytes(data.getbuffer())
+    durable.sync_file(path)
+    for part in parts:
+        Path(part.path).unlink()
+    return TableFile(str(path), sum(part.rows for part in parts), min(p.first_bucket for p in parts), max(p.last_bucket for p in parts))
+
+
 def opened(folder: Path) -> DeltaTable | None:
     """A table as its log has it; None when it does not exist yet."""
     return DeltaTable(str(folder)) if DeltaTable.is_deltatable(str(folder)) else None

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from transforms.compensate import overlap, ranges, rank_decisions, reign
+from transforms.compensate import ranges, rank_decisions, rule
 
 DECIDED = pl.Schema(
     {
@@ -25,7 +25,7 @@ def attribute(facts: pl.DataFrame) -> pl.DataFrame:
     shown = facts.with_columns(pair).filter(~pl.col("withdrawn")).with_row_index("row")
     ranged = ranges(shown)
     payments = ranged.filter(pl.col("kind") == "PAYMENT", pl.col("unit") != "EVENT")
-    reigns = reign(overlap(payments, rank_decisions(shown, ranged)))
+    reigns = rule(payments, rank_decisions(shown, ranged))
     named = reigns.join(shown.select("row", "person", "benefit", pl.col("fact_id").alias("payment")), on="row").join(
         shown.select(pl.col("row").alias("decision"), pl.col("fact_id").alias("named")), on="decision"
     )

@@ -4,7 +4,7 @@ A *group* is (partner, person, benefit) with an active subscription. Groups and 
 moved once, when the records are put together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -52,6 +52,19 @@ class Compared:
     records: pl.DataFrame
     subscriptions: pl.DataFrame
     told: pl.DataFrame
+
+
+def join(parts: Sequence[Compared]) -> Compared:
+    """What was compared in parts, each of other persons of the same buckets, as if all had been compared at once."""
+    if len(parts) == 1:
+        return parts[0]
+    records = pl.concat([part.records for part in parts]).sort(*ORDER, nulls_last=False)
+    row = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("partner", "bucket")
+    records = records.with_columns((pl.col("bucket").cast(pl.Int64) * FIRST_RECORD_NO + row).alias("record_no"))
+    key = ["partner", "person", "benefit", "fact_id"]
+    told = pl.concat([part.told for part in parts]).drop("record_no").join(records.select(*key, "record_no"), on=key)
+    subscriptions = pl.concat([part.subscriptions for part in parts])
+    return Compared(records, subscriptions, told.select(list(TOLD)).sort("bucket", "person", "benefit", "fact_id", "partner"))
 
 
 def events(**columns: pl.Expr) -> list[pl.Expr]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from schemas.frames import WINDOWS
 
 DAY_UNITS = ("CALENDAR_DAY", "FIVE_DAY_WEEK", "WORKING_TIME")
+PAIRS = 500_000  # of a payment and a decision, looked at at a time
 OPEN_PAST, OPEN_FUTURE = -(2**31), 2**31 - 2
 NO_LEVEL = pl.lit(None, pl.String())
 
@@ -25,11 +26,11 @@ def compensate(facts: pl.DataFrame) -> pl.DataFrame:
     spans = spans_of(shown)
     decisions = rank_decisions(shown, ranged)
     payments = ranged.filter(pl.col("kind") == "PAYMENT", pl.col("unit") != "EVENT")
-    overlaps = overlap(payments, decisions)
+    reigns = rule(payments, decisions)
     compensated = spans.filter(~pl.col("waiting"), pl.col("unit") != "EVENT").select("row", "first", "last", "extent", "level", "unit")
-    pieces = pl.concat([compensated, within(reign(overlaps), compensated, payments), without_spans(payments, decisions, spans)])
+    pieces = pl.concat([compensated, within(reigns, compensated, payments), without_spans(payments, decisions, spans)])
     windows = count_units(join_neighbours(layer(pieces)))
-    return attach(shown, windows, deviations(facts.with_columns(pair), ranged, overlaps, windows))
+    return attach(shown, windows, deviations(facts.with_columns(pair), ranged, reigns, windows))
 
 
 def ranges(shown: pl.DataFrame) -> pl.DataFrame:
@@ -78,6 +79,19 @@ def rank_decisions(shown: pl.DataFrame, ranged: pl.DataFrame) -> pl.DataFrame:
             pl.col("last").fill_null(OPEN_FUTURE).alias("to"),
         )
     )
+
+
+def rule(payments: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
+    """(row, decision, first, last): on which days of a payment which decision decides (R30).
+
+    Each payment is held against all decisions of its case: where a case has thousands of both, that is done for some payments at a time.
+    """
+    rivals = decisions.group_by("pair", "case_id").agg(pl.len().cast(pl.Int64()).alias("rivals"))
+    if payments.height * max(rivals["rivals"].to_list(), default=0) <= PAIRS:
+        return reign(overlap(payments, decisions))
+    counted = payments.join(rivals, on=["pair", "case_id"], maintain_order="left")
+    turns = counted.with_columns(((pl.col("rivals").cum_sum() - 1) // PAIRS).alias("turn")).partition_by("turn", maintain_order=True)
+    return pl.concat([reign(overlap(turn, decisions)) for turn in turns])
 
 
 def overlap(payments: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
@@ -194,13 +208,13 @@ def count_units(windows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def deviations(facts: pl.DataFrame, ranged: pl.DataFrame, overlaps: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
+def deviations(facts: pl.DataFrame, ranged: pl.DataFrame, reigns: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
     """(row, units, deviation) of every fact shown (R33, R34)."""
     counted = windows.group_by("row").agg(pl.sum("units").cast(pl.Int32()))
     payments = facts.filter(pl.col("kind") == "PAYMENT").select("pair", pl.col("fact_id").alias("refers_to")).unique()
     shown = facts.filter(~pl.col("withdrawn")).select("pair", "refers_to").with_row_index("row")
     referring = shown.join(payments, on=["pair", "refers_to"], how="semi").select("row", pl.lit(True).alias("refers"))
-    decided = overlaps.select("row").unique().with_columns(pl.lit(True).alias("decided"))
+    decided = reigns.select("row").unique().with_columns(pl.lit(True).alias("decided"))
     known = ranged.select("row", "kind", "unit", "stated_days")
     for frame in (counted, decided, referring):
         known = known.join(frame, on="row", how="left", maintain_order="left")
