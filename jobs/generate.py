@@ -112,10 +112,10 @@ def refuse_others(inbox: Path, source: str, names: Iterable[str]) -> None:
 
 def finished(folder: Path) -> dict[str, Any] | None:
     """The head of a finished drop, None if there is none; of one that is not ours the head may be empty."""
+    if not (folder / HEAD).exists():
+        return None
     try:
         head = json.loads((folder / HEAD).read_bytes())
-    except FileNotFoundError:
-        return None
     except ValueError:
         return {}
     return head if isinstance(head, dict) else {}

@@ -48,8 +48,25 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 140},
 )
 
+
+def a_place(text: str) -> Path:
+    """A folder, or s3://BUCKET/KEY."""
+    if "://" not in text:
+        return Path(text)
+    from storage.place import place
+
+    return place(text)
+
+
 WorkspaceArgument = Annotated[
-    Path, typer.Argument(metavar="WORKSPACE", help="The folder with conf, inbox, outbox and runs.", show_default=False)
+    Path,
+    typer.Argument(
+        parser=a_place, metavar="WORKSPACE", help="The folder with conf, inbox, outbox and runs, or s3://BUCKET/KEY.", show_default=False
+    ),
+]
+Outbox = Annotated[
+    Path,
+    typer.Argument(parser=a_place, metavar="OUTBOX/PARTNER", help="The partner's folder of deliveries.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object on stdout.")]
 Runner = Annotated[str, typer.Option(help="The engine that runs the pipelines: embedded, prism, flink or spark.")]
@@ -380,7 +397,7 @@ def erase(
 
 @app.command(epilog="Example: lefi receive ws/outbox/FOLKSAM-TEST picture.duckdb")
 def receive(
-    outbox: Annotated[Path, typer.Argument(metavar="OUTBOX/PARTNER", help="The partner's folder of deliveries.", show_default=False)],
+    outbox: Outbox,
     state: Annotated[
         Path, typer.Argument(metavar="STATE", help="Where the partner keeps its picture (a DuckDB file).", show_default=False)
     ],
@@ -432,7 +449,7 @@ def export(
 @app.command(epilog="Example: lefi unpack sent outbox/FOLKSAM-TEST --identity folksam.key")
 def unpack(
     archives: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the archives are.", show_default=False)],
-    outbox: Annotated[Path, typer.Argument(metavar="OUTBOX/PARTNER", help="The partner's folder of deliveries.", show_default=False)],
+    outbox: Outbox,
     identity: Annotated[str, typer.Option(metavar="FILE", help="A file with the partner's age secret key.")],
     as_json: Json = False,
 ) -> None:
@@ -489,6 +506,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(arguments, standalone_mode=False, prog_name="lefi")
     except (DiskError, OSError) as error:
+        place_of(error)
         reason = ": ".join(str(part) for part in (error.strerror, error.filename) if part) if isinstance(error, OSError) else str(error)
         complain(f"{reason}: mend it and give the command again; what was not committed has not happened, what was will be completed")
         sys.exit(DiskError.exit_code)

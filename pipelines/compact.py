@@ -1,10 +1,7 @@
 """Compaction: join the small files that the nights add to each table, in the shadow of the nights. What partners get does not depend on it (R28)."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from pipelines.run import REPLACED
 from schemas.errors import RefusedError
@@ -12,7 +9,7 @@ from schemas.frames import TABLES
 from storage import folds, tables
 from storage.agreement import require_agreement, table_folder, unfinished
 from storage.folds import Unit
-from storage.lock import only_writer
+from storage.lock import only_compaction, only_writer
 from storage.workspace import Workspace
 
 Say = Callable[[str], None]
@@ -53,18 +50,3 @@ def chosen(units: list[Unit], everything: bool) -> list[Unit]:
     if not everything:
         return folds.worth_folding(units)
     return units if len(units) > 1 else []
-
-
-@contextmanager
-def only_compaction(workspace: Workspace) -> Iterator[None]:
-    """Be the only compaction of a workspace. RefusedError while another one is at work; UsageError when this is no workspace."""
-    workspace.catalog()
-    lock = FileLock(workspace.store / ".compacting")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise RefusedError(f"another compaction of {workspace.root} is at work: wait for it, and give this one again") from error
-    try:
-        yield
-    finally:
-        lock.release()

@@ -24,6 +24,7 @@ from schemas.frames import FACTS, MEMBERS, QUARANTINE, REFRESHES, SUBSCRIPTION_R
 from schemas.manifest import Action, FileEntry, Input, Manifest, Previous, RefreshSlice, Withheld
 from storage import avro, durable, outbox, tables
 from storage.pace import Amount
+from storage.place import place
 from storage.tables import TableFile
 from transforms.cut_chains import ChainState, Cut, Obstacle, cut_gated, next_state
 from transforms.freeze import freezing
@@ -475,7 +476,7 @@ def put_together(partner: str, delivered: Sequence[Delivered], verdict: Verdict,
     marker = outbox.marker(plan.run, partner)
     parts = [part for each in sorted(delivered, key=lambda each: each.bite.first) for part in each.parts if part.partner == partner]
     head = avro.header(DELIVERY_RECORD, marker)
-    files = list(outbox.join(folder, head, [(Path(part.path), part.buckets) for part in parts]))
+    files = list(outbox.join(folder, head, [(place(part.path), part.buckets) for part in parts]))
     totals: dict[str, Counter[str]] = {}
     for part in parts:
         for (benefit, action), number in part.totals.items():

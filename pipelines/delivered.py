@@ -10,6 +10,7 @@ from pipelines.side_by_side import Description
 from schemas.buckets import FIRST_RECORD_NO
 from schemas.contracts import DELIVERY_RECORD
 from storage import avro, tables
+from storage.place import place
 from storage.tables import TableFile
 from storage.workspace import Workspace
 from transforms.digest import with_digest
@@ -38,7 +39,7 @@ def published(workspace: Workspace) -> list[PartFile]:
 def stage_delivered(part: PartFile, folder: Path, rows_at_once: int = PIECE_ROWS) -> list[TableFile]:
     """Write a part's records that show a fact into a folder: DELIVERED."""
     staged = []
-    for number, batch in enumerate(avro.batches(Path(part.path), DELIVERY_RECORD, rows_at_once)):
+    for number, batch in enumerate(avro.batches(place(part.path), DELIVERY_RECORD, rows_at_once)):
         facts = batch.filter(pl.col("fact_id").is_not_null(), pl.col("action").cast(pl.String()) != "ANNULLED")
         coded = with_digest(facts.with_columns(pl.col("deviation").struct.field("code").alias("deviation")))
         rows = coded.select(

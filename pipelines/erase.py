@@ -15,7 +15,6 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.compact import only_compaction
 from pipelines.ingest import SUBSCRIPTION_KEY
 from pipelines.plan import Plan, settled_plan
 from pipelines.take import MEMBER_KEY, Bite, load
@@ -30,7 +29,7 @@ from storage.agreement import journal, require_agreement, table_folder, unfinish
 from storage.conf import read_conf, read_retention
 from storage.failpoints import reach
 from storage.inbox import Drop, scan
-from storage.lock import only_writer
+from storage.lock import only_compaction, only_writer
 from storage.thin import Chosen, Left
 from storage.workspace import Workspace
 from transforms.freeze import freezing

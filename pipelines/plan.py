@@ -20,6 +20,7 @@ from storage import commands, tables
 from storage.agreement import table_folder
 from storage.commands import Command
 from storage.inbox import Drop, Oddity, scan
+from storage.place import place
 from storage.tables import TableFile
 from storage.workspace import Catalog, LastDelivery, Workspace
 from transforms.cut_chains import Candidate, ChainState, by_date, worth_reading
@@ -96,7 +97,7 @@ class Plan:
     @property
     def workspace(self) -> Workspace:
         """The workspace that the night belongs to."""
-        return Workspace(Path(self.root))
+        return Workspace(place(self.root))
 
     @property
     def staging(self) -> Path:

@@ -18,6 +18,7 @@ from schemas.personnummer import without_numbers
 from schemas.quarantine import quarantine_id
 from storage import durable, tables
 from storage.inbox import Drop
+from storage.place import place
 from storage.tables import TableFile
 from transforms.cut_chains import QUARANTINE_RATE, VOLUME, ChainState, Obstacle, usual_rows
 from transforms.judge import SAME
@@ -114,7 +115,7 @@ def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], ver
         small["recalculations"] = recalculated
     for name, frame in small.items():
         staged[name] = [tables.stage(plan.staging / "tables" / f"{name}.parquet", frame)]
-    root = Path(plan.root)
+    root = place(plan.root)
     return {
         "run": plan.run,
         "night": plan.night,
@@ -123,7 +124,7 @@ def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], ver
             d.partner: {
                 "sequence": d.sequence,
                 "digest": d.digest,
-                "folder": str(Path(d.folder).relative_to(root)),
+                "folder": str(place(d.folder).relative_to(root)),
                 "records": d.records,
                 "receipts": d.receipts,
                 "totals": d.totals,
@@ -133,7 +134,7 @@ def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], ver
             for d in sorted(deliveries, key=lambda d: d.partner)
         },
         "tables": {
-            name: [file.to_json() | {"path": str(Path(file.path).relative_to(root))} for file in files]
+            name: [file.to_json() | {"path": str(place(file.path).relative_to(root))} for file in files]
             for name, files in sorted(staged.items())
         },
         "rows": {name: frame.to_dicts() for name, frame in small.items() if name != "totals"},

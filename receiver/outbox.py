@@ -7,6 +7,7 @@ from pathlib import Path
 
 from schemas.errors import UsageError, VerificationError
 from schemas.manifest import Manifest
+from storage.place import is_remote
 
 SEQUENCE = re.compile(r"[0-9]{8}")
 MANIFEST = "manifest.json"
@@ -38,7 +39,7 @@ def survey(folder: Path) -> Outbox:
     """
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}")
-    folder = Path(os.path.abspath(folder))
+    folder = folder if is_remote(folder) else Path(os.path.abspath(folder))
     entries = {path.name: path for path in folder.iterdir()}
     strange = [
         name for name, path in entries.items() if not SEQUENCE.fullmatch(name) or path.is_symlink() or not path.is_dir() or not int(name)

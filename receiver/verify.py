@@ -1,7 +1,6 @@
 """Verify a delivery before any of it is believed: its manifest and its files."""
 
 import hashlib
-import stat
 from pathlib import Path
 
 from receiver.outbox import MANIFEST, place
@@ -45,7 +44,7 @@ def verify_files(manifest: Manifest, folder: Path) -> None:
         where = place(manifest.partner, manifest.sequence, name)
         if name not in {*names, MANIFEST}:
             raise VerificationError(f"{where}: is there and not listed")
-        if not stat.S_ISREG(path.lstat().st_mode):
+        if path.is_symlink() or not path.is_file():
             raise VerificationError(f"{where}: is no regular file")
     for file in manifest.files:
         verify_file(file, folder / file.name, place(manifest.partner, manifest.sequence, file.name))

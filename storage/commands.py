@@ -10,6 +10,7 @@ import polars as pl
 
 from schemas.errors import RefusedError
 from storage import durable, tables
+from storage.place import place
 from storage.tables import TableFile
 from storage.workspace import Workspace
 
@@ -59,7 +60,7 @@ def give(
         staged = tables.stage(folder(workspace) / f"{number:06d}.parquet", rows)
         durable.sync_folder(folder(workspace))
     path = folder(workspace) / f"{number:06d}.json"
-    relative = staged and staged.to_json() | {"path": str(Path(staged.path).relative_to(workspace.root))}
+    relative = staged and staged.to_json() | {"path": str(place(staged.path).relative_to(workspace.root))}
     whole = arguments | {key: text.format(number) for key, text in (numbered or {}).items()}
     value = {"number": number, "name": name, "arguments": whole, "rows": relative}
     if not durable.put_if_absent(path, durable.to_json(value)):

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import DiskError
+from storage import objects
 from storage.failpoints import label, reach
+from storage.place import is_remote
 
 TEMPORARY = ".tmp"
 OS_ERROR = re.compile(r"\(os error ([0-9]+)\)")  # how Rust code tells what Python has in errno
@@ -29,7 +31,9 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Make the names in a folder durable; in an object store they are."""
+    if is_remote(folder):
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -38,7 +42,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Make a file's bytes durable."""
+    """Make a file's bytes durable; in an object store they are."""
+    if is_remote(path):
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         with writing(path):
@@ -48,7 +54,9 @@ def sync_file(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, durably."""
+    """Make a folder, and those above it that are missing, durably; an object store has none."""
+    if is_remote(folder):
+        return
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for each in missing:
@@ -68,6 +76,9 @@ def _write_temporary(path: Path, data: bytes) -> Path:
 
 def write_file(path: Path, data: bytes) -> None:
     """Replace a file as a whole: a reader sees the old bytes or the new ones, also after a crash."""
+    if is_remote(path):
+        objects.write(path, data)
+        return
     temporary = _write_temporary(path, data)
     reach(f"durable.rename:{label(path)}", path)
     temporary.replace(path)
@@ -82,6 +93,8 @@ def try_write(path: Path, data: bytes) -> None:
 
 def put_if_absent(path: Path, data: bytes) -> bool:
     """Create a file as a whole unless it exists; False when it did. Of two writers one wins."""
+    if is_remote(path):
+        return objects.put_if_absent(path, data)
     temporary = _write_temporary(path, data)
     try:
         reach(f"durable.link:{label(path)}", path)
@@ -97,8 +110,11 @@ def put_if_absent(path: Path, data: bytes) -> bool:
 def move(source: Path, target: Path) -> None:
     """Rename a finished file or folder to its place; a second call after a crash finds it done.
 
-    Raises FileNotFoundError when neither source nor target is there.
+    In an object store files are copied, a manifest after the rest. Raises FileNotFoundError when neither source nor target is there.
     """
+    if is_remote(target):
+        objects.move(source, target)
+        return
     make_folder(target.parent)
     if not source.exists() and target.exists():
         return
@@ -110,13 +126,17 @@ def move(source: Path, target: Path) -> None:
 
 def sync_tree(folder: Path) -> None:
     """Make all names below a folder durable; the files were synced when they were written."""
+    if is_remote(folder):
+        return
     for path, _, _ in os.walk(folder):
         sync_folder(Path(path))
 
 
 def remove(folder: Path) -> None:
     """Remove a folder and all in it, if it is there, durably."""
-    if folder.exists():
+    if is_remote(folder):
+        objects.remove(folder)
+    elif folder.exists():
         shutil.rmtree(folder)
         sync_folder(folder.parent)
 

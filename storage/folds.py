@@ -17,6 +17,7 @@ from deltalake.transaction import RemoveAction
 
 from storage import durable, tables
 from storage.failpoints import reach
+from storage.place import place
 from storage.tables import TableFile
 
 SETTLED = "settled"
@@ -150,7 +151,7 @@ def commit(folder: Path, joined: Sequence[Unit], staged: Sequence[TableFile], sc
         return False
     added = [tables.move_in(file, folder / Path(file.path).name, schema, data_change=False) for file in staged]
     stamp = max(action.modification_time for action in added)
-    removed = [RemoveAction(Path(file.path).name, False, stamp, Path(file.path).stat().st_size) for file in old]
+    removed = [RemoveAction(Path(file.path).name, False, stamp, place(file.path).stat().st_size) for file in old]
     tables.commit(folder, [*removed, *added], schema, night, "append", APPLICATION)
     reach(f"fold.committed:{folder.name}")
     return True
@@ -204,7 +205,7 @@ def describe(path: Path) -> TableFile:
 
 def take_in(folder: Path, whole: Unit, schema: pl.Schema) -> None:
     """Commit a fold that lies in a table's folder as what its nights wrote."""
-    added = [tables.move_in(file, Path(file.path), schema) for file in whole.files]
+    added = [tables.move_in(file, place(file.path), schema) for file in whole.files]
     tables.commit(folder, list(added), schema, whole.last, "append")
 
 

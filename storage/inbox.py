@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from schemas.errors import BrokenFileError
+from storage.place import place
 
 HEAD = "_drop.json"
 Dataset = Literal["facts", "persons", "orders"]
@@ -68,10 +69,9 @@ def scan(inbox: Path) -> Iterator[Drop | Oddity]:
 def read_head(folder: Path) -> Drop | Oddity:
     """A folder's head as a drop, or what keeps it from being one."""
     path = folder / HEAD
-    try:
-        data = path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError):
+    if not path.is_file():
         return Oddity(folder.name, "pending", f"R1: drop '{folder.name}': no {HEAD} yet")
+    data = path.read_bytes()
     try:
         head = json.loads(data)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
@@ -143,7 +143,7 @@ def iso_date(text: Any) -> date | None:
 
 def check_file(drop: Drop, file: DropFile) -> Path:
     """The path of a drop's file once its digest is found right. BrokenFileError otherwise."""
-    path = Path(drop.folder) / file.name
+    path = place(drop.folder) / file.name
     if not path.is_file():
         raise BrokenFileError(f"R2: drop '{drop.name}': {file.name} is not there")
     with path.open("rb") as data:

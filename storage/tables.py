@@ -21,6 +21,7 @@ from schemas.errors import LefiError
 from storage import durable
 from storage.failpoints import ConflictError, reach
 from storage.pace import Amount
+from storage.place import place
 
 APPLICATION = "lefi"
 LOG = "_delta_log"
@@ -119,7 +120,7 @@ def state_of(folder: Path) -> tuple[list[str], int]:
     """Names of live files that do not lie there, the log's if it cannot be read; and the last night that wrote to the table, 0 when none did."""
     try:
         table = opened(folder)
-        gone = [Path(file.path).name for file in files_of(table, folder) if not Path(file.path).exists()]
+        gone = [Path(file.path).name for file in files_of(table, folder) if not place(file.path).exists()]
         return gone, last_of(table)
     except DeltaError:
         return [LOG], 0
@@ -168,7 +169,7 @@ def file_name(night: int, number: int) -> str:
 
 def lie_there(folder: Path, staged: Sequence[TableFile], night: int) -> bool:
     """Whether `append` would find each file of a night, under staging or in its place."""
-    return all(Path(file.path).exists() or (folder / file_name(night, number)).exists() for number, file in enumerate(staged))
+    return all(place(file.path).exists() or (folder / file_name(night, number)).exists() for number, file in enumerate(staged))
 
 
 def append(folder: Path, staged: Sequence[TableFile], schema: pl.Schema, night: int, *, replace: bool = False) -> None:
@@ -185,7 +186,7 @@ def append(folder: Path, staged: Sequence[TableFile], schema: pl.Schema, night: 
 
 def move_in(file: TableFile, target: Path, schema: pl.Schema, *, data_change: bool = True) -> AddAction:
     """Move a staged file into its table. Returns what a commit says of it."""
-    durable.move(Path(file.path), target)
+    durable.move(place(file.path), target)
     bounds = {"minValues": {"bucket": file.first_bucket}, "maxValues": {"bucket": file.last_bucket}} if "bucket" in schema else {}
     state = target.stat()
     stats = json.dumps({"numRecords": file.rows} | bounds)

@@ -11,6 +11,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from storage import durable, folds, tables
 from storage.failpoints import reach
 from storage.folds import FOLDING, SETTLED, Unit
+from storage.place import place
 from storage.tables import TableFile
 
 APPLICATION = "lefi-erase"
@@ -52,17 +53,17 @@ def thin(folder: Path, schema: pl.Schema, chosen: Chosen, buckets: int, night: i
     runs, edition = pieces(live, schema, buckets), folds.next_edition(folder)
     staged: list[TableFile] = []
     for unit in gone:
-        for place, (first, last) in enumerate(runs, 1):
+        for piece, (first, last) in enumerate(runs, 1):
             rows = chosen(first, last)(folds.rows_of([unit], schema, first, last).lazy()).collect()
             if added is not None and unit == live[-1]:
                 rows = with_added(rows, added, unit.last, first, last)
-            name = f"fold-{unit.first:06d}-{unit.last:06d}-{place:04d}of{len(runs):04d}-e{edition}x{number:06d}.parquet"
+            name = f"fold-{unit.first:06d}-{unit.last:06d}-{piece:04d}of{len(runs):04d}-e{edition}x{number:06d}.parquet"
             staged.append(tables.stage(folder / FOLDING / name, rows))
     reach(f"erase.{folder.name}")
     actions: list[AddAction | RemoveAction] = [tables.move_in(file, folder / Path(file.path).name, schema) for file in staged]
     stamp = max(action.modification_time for action in actions if isinstance(action, AddAction))
     old = [file for unit in gone for file in unit.files]
-    actions[:0] = [RemoveAction(Path(file.path).name, True, stamp, Path(file.path).stat().st_size) for file in old]
+    actions[:0] = [RemoveAction(Path(file.path).name, True, stamp, place(file.path).stat().st_size) for file in old]
     tables.commit(folder, actions, schema, night, "append", APPLICATION)
     folds.clear(folder)
     return gone.total()
