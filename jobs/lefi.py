@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from schemas.errors import DiskError, LefiError, UsageError, masked
+from schemas.errors import DiskError, LefiError, UsageError, masked, storage_reason
 
 if TYPE_CHECKING:
     from storage.workspace import Workspace
@@ -58,6 +58,7 @@ def a_place(text: str) -> Path:
     return place(text)
 
 
+MEND = "mend it and give the command again; what was not committed has not happened, what was will be completed"
 WorkspaceArgument = Annotated[
     Path,
     typer.Argument(
@@ -505,11 +506,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             handler.setLevel(logging.CRITICAL)
     try:
         app(arguments, standalone_mode=False, prog_name="lefi")
-    except (DiskError, OSError) as error:
-        place_of(error)
-        reason = ": ".join(str(part) for part in (error.strerror, error.filename) if part) if isinstance(error, OSError) else str(error)
-        complain(f"{reason}: mend it and give the command again; what was not committed has not happened, what was will be completed")
-        sys.exit(DiskError.exit_code)
+    except DiskError as error:
+        complain(f"{error}: {MEND}")
+        sys.exit(error.exit_code)
     except LefiError as error:
         complain(str(error))
         sys.exit(error.exit_code)
@@ -518,7 +517,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except typer.Abort:
         sys.exit(130)
     except Exception as error:  # the last resort: a bug's text may hold a person's data, so only its place is told
-        usage = getattr(error, "format_message", None)
+        reason, usage = storage_reason(error), getattr(error, "format_message", None)
+        if reason is not None:
+            complain(f"{reason}: {MEND}")
+            sys.exit(DiskError.exit_code)
         if usage is not None:
             of = getattr(error, "ctx", None)
             if type(error).__name__ == "NoArgsIsHelpError":

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from schemas import errors
-from schemas.errors import DiskError, LefiError
+from schemas.errors import DiskError, LefiError, storage_reason
 from storage import durable
+from storage.place import is_remote
 
 Result = TypeVar("Result")
 FAILURE_FILE = "failure.json"
@@ -25,10 +26,12 @@ def guarded(step: Callable[..., Result]) -> Callable[..., Result]:
     def run(*arguments: Any) -> Result:
         try:
             return step(*arguments)
-        except (LefiError, OSError) as error:
-            name = type(error).__name__ if isinstance(error, LefiError) else DiskError.__name__
-            staging = arguments[-1].staging
-            text = str(error) if isinstance(error, LefiError) else f"{step.__name__}: {error.strerror}: {error.filename or staging}"
+        except Exception as error:
+            known, staging = isinstance(error, LefiError), arguments[-1].staging
+            reason = str(error) if known else storage_reason(error)
+            if reason is None:
+                raise
+            name, text = (type(error).__name__, reason) if known else (DiskError.__name__, f"{step.__name__}: {reason}")
             durable.try_write(staging / FAILURE_FILE, durable.to_json({"error": name, "text": text}))
             raise
 
@@ -41,5 +44,5 @@ def raise_noted(staging: Path) -> None:
     if path.exists() and path.stat().st_size:
         note = json.loads(path.read_text("utf-8"))
         raise getattr(errors, note["error"], LefiError)(note["text"])
-    if shutil.disk_usage(staging).free < NOTE_BYTES:
+    if not is_remote(staging) and shutil.disk_usage(staging).free < NOTE_BYTES:
         raise DiskError(f"{os.strerror(errno.ENOSPC)}: {staging}")

@@ -35,10 +35,22 @@ class DiskError(LefiError):
     """The disk took something not: it is full, or a quota or limit is reached. The text names reason and path."""
 
 
+TERMINAL = re.compile(r"\x1b\[[0-9;]*m|↳")
+REASON_LENGTH = 500
 NUMBER = re.compile(
     r"(?<![0-9A-Za-z])(?:[0-9]{12}|[0-9]{10}|[0-9]{8}[-+][0-9]{4}|[0-9]{6}[-+][0-9]{4})(?![0-9A-Za-z])"
     r"|(?<![0-9])(?:18|19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:[06][1-9]|[1278][0-9]|[39][01])[-+]?[0-9]{4}(?![0-9])"  # also inside a word
 )
+
+
+def storage_reason(error: BaseException) -> str | None:
+    """Why a disk or an object store did not do something, in one line that names the place; None for any other error."""
+    if isinstance(error, OSError) and error.strerror:
+        return ": ".join(str(part) for part in (error.strerror, error.filename) if part)
+    if isinstance(error, OSError) or type(error).__module__ == "obstore.exceptions":
+        text = " ".join(TERMINAL.sub(" ", str(error)).split("Debug source")[0].split())
+        return f"the storage does not answer as it should: {text[:REASON_LENGTH]}"
+    return None
 
 
 def masked(text: str) -> str:

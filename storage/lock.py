@@ -21,7 +21,7 @@ from storage import objects
 from storage.place import is_remote
 from storage.workspace import Workspace
 
-LEASE_SECONDS = float(os.environ.get("LEFI_LEASE_SECONDS", "20"))  # of silence, and a holder is taken to be gone
+LEASE_SECONDS = 20.0  # of silence, and a holder is taken to be gone
 BEATS = 4  # in a lease
 
 

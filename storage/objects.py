@@ -7,7 +7,7 @@ from pathlib import Path
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
 
-from schemas.errors import DiskError
+from schemas.errors import DiskError, storage_reason
 from storage.failpoints import label, reach
 from storage.place import located
 
@@ -22,8 +22,7 @@ def reaching(path: Path) -> Iterator[None]:
     except BaseError as error:
         if isinstance(error, FileNotFoundError):
             raise
-        reason = str(error).strip().splitlines()[0]
-        raise DiskError(f"{path}: the object store does not answer as it should: {reason}") from error
+        raise DiskError(f"{path}: {storage_reason(error)}") from error
 
 
 def write(path: Path, data: bytes) -> None:

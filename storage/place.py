@@ -4,6 +4,7 @@ Endpoint, region and credentials of an object store come from the environment (`
 where obstore, Polars and Delta all look for them.
 """
 
+import io
 from functools import cache
 from os import PathLike, fspath
 from pathlib import Path
@@ -52,6 +53,7 @@ def _remote(text: str) -> Path:
 
 @cache
 def _register() -> None:
-    from obstore.fsspec import register
+    from obstore import fsspec
 
-    register("s3")
+    fsspec.register("s3")
+    fsspec.BufferedFile._reader = io.BytesIO()  # type: ignore[assignment]  # a file that could not be opened is closed all the same

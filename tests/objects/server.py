@@ -30,7 +30,7 @@ class Wire:
     def goes_wrong(self, fault: str, method: str = "GET|PUT|POST|DELETE|HEAD", path: str = "", every: int = 1, until: int = ALWAYS) -> None:
         """From now on, each `every`th of the first `until` requests of a method to a path fails.
 
-        503: the server is busy, and has done nothing; slow: half a second passes; lost: the connection ends before the server hears of it;
+        503: the server is busy, and has done nothing; 403: it refuses; slow: half a second passes; lost: the connection ends before the server hears of it;
         unanswered: the server has done it, and the connection ends before its answer.
         """
         self.ask("PUT", [{"fault": fault, "method": method, "path": path, "every": every, "until": until}])
@@ -84,7 +84,6 @@ def object_store() -> Iterator[Wire]:
         "AWS_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
-        "LEFI_LEASE_SECONDS": "2",
     }
     wire = listening("-m", "tests.objects.wire", str(port), str(upstream), port=port)
     with listening(*MOTO, str(upstream), port=upstream), wire, patch.dict(os.environ, settings):

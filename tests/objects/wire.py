@@ -57,6 +57,8 @@ class Handler(BaseHTTPRequestHandler):
             self.hang_up()
         elif fault == "503":
             self.answer(503, {}, b"<Error><Code>SlowDown</Code></Error>")
+        elif fault == "403":
+            self.answer(403, {}, b"<Error><Code>AccessDenied</Code></Error>")
         else:
             time.sleep(0.5 if fault == "slow" else 0)
             upstream = http.client.HTTPConnection("127.0.0.1", int(sys.argv[2]), timeout=60)
