@@ -45,7 +45,8 @@ class TableFile:
     @property
     def amount(self) -> Amount:
         """Its rows and bytes; a file that is not there has none."""
-        return Amount(0, self.rows, Path(self.path).stat().st_size) if self.path and Path(self.path).exists() else Amount()
+        path = place(self.path)
+        return Amount(0, self.rows, path.stat().st_size) if self.path and path.exists() else Amount()
 
 
 def stored(schema: pl.Schema) -> pl.Schema:
@@ -89,7 +90,7 @@ def stage_joined(path: Path, parts: Sequence[TableFile]) -> TableFile:
         path.write_bytes(data.getbuffer())
     durable.sync_file(path)
     for part in parts:
-        Path(part.path).unlink()
+        place(part.path).unlink()
     return TableFile(str(path), sum(part.rows for part in parts), min(p.first_bucket for p in parts), max(p.last_bucket for p in parts))
 
 
