@@ -21,7 +21,7 @@ PARTS = {
     "The night": ("nightly", "status", "rehearse"),
     "Decisions, which the next night takes": ("refresh", "recalculate", "retract", "accept", "release"),
     "Questions": ("explain", "reconcile"),
-    "Upkeep": ("compact", "rebuild", "erase", "key", "export"),
+    "Upkeep": ("compact", "rebucket", "rebuild", "erase", "key", "export"),
     "The partner's side": ("receive", "unpack", "schemas"),
 }
 
@@ -374,6 +374,19 @@ def compact(
     from pipelines.compact import compact as fold
 
     finish(fold(workspace_at(workspace), say, everything=everything), as_json, show)
+
+
+@app.command(epilog="Example: lefi rebucket ws --to 128")
+def rebucket(
+    workspace: WorkspaceArgument,
+    to: Annotated[int | None, typer.Option(help="How many buckets there are to be: twice as many as there are, or as many.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Double the number of buckets, where they have grown too large for the memory. Deliveries go on with the same records."""
+    from jobs.rebucket import rebucket as double
+    from jobs.rebucket import show
+
+    finish(double(workspace, to, say), as_json, show)
 
 
 @app.command(epilog="Example: lefi erase ws --plan; lefi erase ws --person - < numbers.txt")

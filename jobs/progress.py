@@ -195,6 +195,7 @@ WORDS = {
     "reconcile_bite": "buckets compared",
     "compare_bite": "buckets compared with what was told",
     "rebuild": "nights of tables",
+    "rebucket": "tables renumbered",
     "look_ahead": "buckets looked at",
 }
 

@@ -184,7 +184,7 @@ def decide_refreshes(intakes: Sequence[Intake], current: list[str], plan: Plan) 
     is_new = pl.col("refresh").is_in(list(numbers))
     queue = queue.with_columns(pl.col("refresh").replace(numbers), is_new.alias("new"))
     throttles = {name: partner.refresh_persons_per_night for name, partner in plan.conf.partners.items()}
-    chosen = choose_slice(queue.drop("new"), current, throttles)
+    chosen = choose_slice(queue.drop("new"), current, throttles, plan.first_buckets)
     done = settle_queue(queue.drop("new"), chosen, current)
     after = queue.join(done.select(MEMBER_KEY).with_columns(waits=pl.lit(False)), on=MEMBER_KEY, how="left").with_columns(
         pl.col("waits").fill_null(True), pl.lit(plan.night, pl.Int32()).alias("night")

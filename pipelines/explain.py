@@ -205,10 +205,11 @@ class Look:
     @cached_property
     def records(self) -> dict[tuple[int, int], Row]:
         """(sequence, record_no) -> the record as it lies in the outbox, and `file`."""
-        buckets = {self.bucket_of(number) for number in self.numbers}
+        catalog = self.plan.workspace.catalog()
         found: dict[tuple[int, int], Row] = {}
         for sequence in sorted(self.deliveries):
             folder = self.plan.workspace.outbox / self.partner / outbox.folder_name(sequence)
+            buckets = {self.bucket_of(number) % catalog.buckets_of(self.deliveries[sequence]) for number in self.numbers}
             for bucket in sorted(buckets):
                 rows = records_between(folder, bucket * FIRST_RECORD_NO, (bucket + 1) * FIRST_RECORD_NO - 1)
                 own = rows.filter(pl.col("personnummer").is_in(list(self.numbers)))

@@ -6,7 +6,7 @@ the outbox, so that a later version of the rules does not change what was said.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,7 +16,8 @@ import polars as pl
 
 from pipelines.deliver import decide_refreshes, stage_changes
 from pipelines.ingest import MOVING, PIECE_ROWS, SUBSCRIPTION_KEY, Choice, Linked, cut_file, examine, move, tasks
-from pipelines.plan import Plan, Waiting, read_decisions, read_states
+from pipelines.plan import Decisions, Plan, Waiting, read_decisions, read_states
+from pipelines.rebucket import was_doubled
 from pipelines.recalculation import recalculate_bite
 from pipelines.take import Bite, Intake, pick, split_buckets, take_facts, take_for
 from pipelines.view import DAYS_IN, FACTS_IN, TOTALLED
@@ -24,7 +25,7 @@ from schemas.buckets import bucket_of, night_of
 from schemas.config import Conf
 from schemas.contracts import DELIVERY_RECORD
 from schemas.errors import VerificationError
-from schemas.frames import IDENTITIES, PERSONS, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TABLES, TOLD, TOTALS, TOUCHED
+from schemas.frames import DIFFERENCES, IDENTITIES, PERSONS, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TABLES, TOLD, TOTALS, TOUCHED
 from schemas.manifest import Manifest
 from storage import avro, erasures, folds, outbox, tables
 from storage.agreement import table_folder
@@ -104,7 +105,26 @@ class PastNight:
     def between(self, name: str, first: int, last: int) -> tuple[TableFile, ...]:
         """What some nights wrote into a table."""
         folder = table_folder(self.workspace, name)
-        return tuple(folds.between(tables.files(folder), first, last, self.staging / "cut" / name))
+        files = folds.between(tables.files(folder), first, last, self.staging / "cut" / name)
+        return tuple(self.numbered(file, TABLES[name]) for file in files)
+
+    @cached_property
+    def doubled(self) -> bool:
+        """Whether buckets were ever doubled, so that rows may lie in other ones than those of the night."""
+        return was_doubled(self.workspace)
+
+    def numbered(self, file: TableFile, schema: pl.Schema) -> TableFile:
+        """A file with its rows in the buckets that their persons had in the night."""
+        if not self.doubled or not {"bucket", "person"} <= set(schema):
+            return file
+        path = self.staging / "numbered" / Path(file.path).parent.name / Path(file.path).name
+        rows = pl.read_parquet(file.path).with_columns(bucket_of(pl.col("person"), self.buckets).alias("bucket"))
+        return tables.scratch(path, rows.sort("bucket", maintain_order=True))
+
+    @property
+    def buckets(self) -> int:
+        """How many buckets there were."""
+        return int(self.document["catalog"]["buckets"])
 
     @property
     def staging(self) -> Path:
@@ -123,7 +143,8 @@ class PastNight:
             business_date=business_date,
             night=self.night,
             run=self.staging.name,
-            buckets=catalog.buckets,
+            buckets=self.buckets,
+            first_buckets=catalog.first_buckets,
             conf=Conf.model_validate(self.document["conf"]),
             waiting=tuple(Waiting(drop, ordinal) for ordinal, drop in self.consumed.items() if drop),
             states=read_states(files["chains"], self.night - 1),
@@ -131,7 +152,21 @@ class PastNight:
             deliveries=catalog.deliveries,
             notes=(),
             overruled={},
-            decisions=read_decisions(self.workspace, with_runs, self.night - 1, business_date, row["commands"]),
+            decisions=self.numbered_decisions(read_decisions(self.workspace, with_runs, self.night - 1, business_date, row["commands"])),
+        )
+
+    def numbered_decisions(self, given: Decisions) -> Decisions:
+        """What commands named, in the buckets of the night."""
+
+        def numbered(files: Sequence[TableFile]) -> tuple[TableFile, ...]:
+            return tuple(self.numbered(file, DIFFERENCES) for file in files)
+
+        return replace(
+            given,
+            refreshes=tuple(replace(each, rows=self.numbered(each.rows, DIFFERENCES) if each.rows else None) for each in given.refreshes),
+            heals=numbered(given.heals),
+            heals_of_ledger=numbered(given.heals_of_ledger),
+            healing=numbered(given.healing),
         )
 
     @cached_property

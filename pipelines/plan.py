@@ -75,8 +75,8 @@ class Decisions:
 class Plan:
     """A night that is to be. Everything a worker needs is in here or lies where it says.
 
-    overruled: drops found to have an obstacle in an earlier attempt of the same night, so that a sibling of the same date is tried; room: the
-    memory there is, which decides nothing.
+    first_buckets: how many buckets there were before any were doubled; overruled: drops found to have an obstacle in an earlier attempt of the
+    same night, so that a sibling of the same date is tried; room: the memory there is, which decides nothing.
     """
 
     root: str
@@ -84,6 +84,7 @@ class Plan:
     night: int
     run: str
     buckets: int
+    first_buckets: int
     conf: Conf
     waiting: tuple[Waiting, ...]
     states: Mapping[str, ChainState]
@@ -163,6 +164,7 @@ def make_plan(
         night=catalog.night + 1,
         run=f"{business_date}-{digest[:12]}",
         buckets=catalog.buckets,
+        first_buckets=catalog.first_buckets,
         conf=conf,
         waiting=waiting,
         states=states,
@@ -195,6 +197,7 @@ def settled_plan(
         night=catalog.night + 1,
         run=LOOK,
         buckets=catalog.buckets,
+        first_buckets=catalog.first_buckets,
         conf=conf,
         waiting=(),
         states=read_states(files["chains"], catalog.night),

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.past_night import ORDER, PastNight, UnreachableError
+from pipelines.rebucket import as_doubled, renumber
 from pipelines.run import REPLACED
 from pipelines.upgrade import upgrade
 from schemas import versions
 from schemas.errors import LefiError, RefusedError
 from schemas.frames import TABLES
 from storage import commands, durable, erasures, folds, outbox, pace, tables
-from storage.agreement import journal, settled, table_folder, unfinished
+from storage.agreement import require_complete, settled, table_folder, unfinished
 from storage.failpoints import reach
 from storage.lock import held
 from storage.pace import Amount
@@ -34,12 +35,9 @@ def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
         workspace.catalog()
     workspace.store.mkdir(exist_ok=True)
     with held(workspace):
-        if journal(workspace).exists():
-            raise RefusedError(
-                f"an erasure was interrupted: give `lefi erase {workspace.root}` again, which completes it, and then this command"
-            )
+        require_complete(workspace)
         documents = [json.loads((workspace.runs / run / "commit.json").read_text("utf-8")) for run in settled(workspace)]
-        last = Catalog.from_json(documents[-1]["catalog"]) if documents else Catalog(workspace.catalog().buckets)
+        last = as_doubled(workspace, Catalog.from_json(documents[-1]["catalog"])) if documents else workspace.catalog()
         found_catalog = readable_catalog(workspace) if documents else workspace.catalog()
         catalog = found_catalog or last
         require_history(workspace, documents, catalog, last)
@@ -59,6 +57,8 @@ def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
             catalog = catalog.followed_by(last)
             workspace.write_catalog(catalog)
         if not unfinished(workspace):
+            if catalog.doublings:
+                renumber(workspace, catalog, say)
             upgrade(workspace, catalog, say)
         notes += brought_back(workspace, made)
         amount = pace.total(workspace.staging / REBUILD)
@@ -129,7 +129,7 @@ def require_history(workspace: Workspace, documents: list[Mapping[str, Any]], ca
 
 def forget_torn(folder: Path, say: Say) -> None:
     """Drop the log of a table that names files that are gone: what is left of them is taken in again, night by night."""
-    gone, _ = tables.state_of(folder)
+    gone = tables.state_of(folder).gone
     if gone:
         say(f"{folder.name}: {len(gone)} of its files are gone or damaged: its log is made anew")
         durable.remove(folder / tables.LOG)
@@ -159,7 +159,7 @@ def rebuild_night(
         reach(f"rebuild.{name}")
         if fold and fold.last <= newest:
             count(name, fold.files)
-            folds.take_in(table_folder(workspace, name), fold, TABLES[name])
+            folds.take_in(table_folder(workspace, name), fold, TABLES[name], replace=name in REPLACED)
             found[name] += 1
         elif tables.lie_there(table_folder(workspace, name), staged, night):
             count(name, staged)

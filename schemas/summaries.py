@@ -381,6 +381,15 @@ class Compact(Summary):
     removed: int
 
 
+class Rebucket(Summary):
+    """`lefi rebucket`. before, after: numbers of buckets, equal when there was nothing to do."""
+
+    before: int
+    after: int
+    tables: dict[str, Folded]
+    work: Work
+
+
 class ErasedDelivery(Summary):
     """A delivery whose files were erased, or would be."""
 
@@ -482,6 +491,7 @@ BY_COMMAND: dict[str, Any] = {
     "init": Init,
     "key": KeyMade,
     "nightly": Nightly,
+    "rebucket": Rebucket,
     "rebuild": Rebuild,
     "recalculate": Recalculate | RecalculatePlan | RecalculateCancel,
     "receive": Receive,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from schemas.errors import RefusedError
 from schemas.frames import IN_STORE, TABLES
-from storage import outbox, tables
+from storage import folds, outbox, tables
 from storage.workspace import Catalog, Workspace
 
 
@@ -16,6 +16,20 @@ def table_folder(workspace: Workspace, name: str) -> Path:
 def journal(workspace: Workspace) -> Path:
     """What an erasure is about, as long as it is not complete."""
     return workspace.store / "erasing.json"
+
+
+def rebucketing(workspace: Workspace) -> Path:
+    """What a rebucketing is about, as long as it is not complete."""
+    return workspace.store / "rebucketing.json"
+
+
+def require_complete(workspace: Workspace) -> None:
+    """Refuse a workspace in which an erasure or a rebucketing was interrupted. RefusedError says what completes it."""
+    for path, what, command in ((journal(workspace), "an erasure", "erase"), (rebucketing(workspace), "a rebucketing", "rebucket")):
+        if path.exists():
+            raise RefusedError(
+                f"{what} was interrupted: give `lefi {command} {workspace.root}` again, which completes it, and then this command"
+            )
 
 
 def settled(workspace: Workspace) -> list[str]:
@@ -32,12 +46,9 @@ def unfinished(workspace: Workspace) -> list[str]:
 def require_agreement(workspace: Workspace, catalog: Catalog) -> None:
     """Refuse a workspace whose catalog, runs, tables and outbox are not of one night. RefusedError names the first that is not, and what to do.
 
-    What a committed run has still to do is no disagreement. An erasure that was interrupted is refused too.
+    What a committed run has still to do is no disagreement. An erasure or a rebucketing that was interrupted is refused too.
     """
-    if journal(workspace).exists():
-        raise RefusedError(
-            f"an erasure was interrupted: give `lefi erase {workspace.root}` again, which completes it, and then this command"
-        )
+    require_complete(workspace)
     under_way = unfinished(workspace)
     disagreement = catalog_and_runs(workspace, catalog, under_way) or catalog_and_outbox(workspace, catalog, under_way)
     for name in TABLES:
@@ -66,10 +77,19 @@ def catalog_and_outbox(workspace: Workspace, catalog: Catalog, under_way: list[s
 def catalog_and_table(workspace: Workspace, catalog: Catalog, name: str, under_way: bool) -> str | None:
     """Where a table is not of the night that the catalog says, or files of it are gone."""
     folder = table_folder(workspace, name)
-    place, (gone, night) = folder.relative_to(workspace.root), tables.state_of(folder)
-    if gone:
-        return f"{place}: {len(gone)} of its files are not there, or damaged"
+    place, state = folder.relative_to(workspace.root), tables.state_of(folder)
+    if state.gone:
+        return f"{place}: {len(state.gone)} of its files are not there, or damaged"
     expected = catalog.tables.get(name, 0)
-    if night < expected or (night > expected and not under_way):
-        return f"{place} is of night {night}, store/catalog.json of night {expected}"
+    if state.night < expected or (state.night > expected and not under_way):
+        return f"{place} is of night {state.night}, store/catalog.json of night {expected}"
+    return catalog_and_buckets(f"{place}", state, catalog) if "bucket" in TABLES[name] else None
+
+
+def catalog_and_buckets(place: str, state: tables.State, catalog: Catalog) -> str | None:
+    """Where the rows of a table are spread over another number of buckets: all that was there when these were doubled must have been doubled too."""
+    first = min((nights[0] for name in state.files if (nights := folds.nights_of(name))), default=catalog.night + 1)
+    missed = [night for night in catalog.doublings[state.doublings :] if first <= night]
+    if state.doublings > len(catalog.doublings) or missed:
+        return f"{place} is not spread over the {catalog.buckets} buckets of store/catalog.json"
     return None

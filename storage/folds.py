@@ -203,10 +203,10 @@ def describe(path: Path) -> TableFile:
     return TableFile(str(path), rows, first or 0, last or 0)
 
 
-def take_in(folder: Path, whole: Unit, schema: pl.Schema) -> None:
-    """Commit a fold that lies in a table's folder as what its nights wrote."""
+def take_in(folder: Path, whole: Unit, schema: pl.Schema, *, replace: bool = False) -> None:
+    """Commit a fold that lies in a table's folder as what its nights wrote. replace: it is all that the table then has."""
     added = [tables.move_in(file, place(file.path), schema) for file in whole.files]
-    tables.commit(folder, list(added), schema, whole.last, "append")
+    tables.commit(folder, list(added), schema, whole.last, "overwrite" if replace else "append")
 
 
 def between(files: Iterable[TableFile], first: int, last: int, staging: Path) -> Iterator[TableFile]:

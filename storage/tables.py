@@ -6,7 +6,7 @@ a table that has seen the night is left alone, so settling again after a crash c
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,9 +25,11 @@ from storage.pace import Amount
 from storage.place import place
 
 APPLICATION = "lefi"
+DOUBLINGS = "lefi-rebucket"  # how often the buckets of a table were doubled
 LOG = "_delta_log"
 ROW_GROUP_ROWS = 16_384  # measured on 256 000 facts: smaller and larger ones cost more, to write and to read, whole or by person
 CHECKPOINT = 10
+NOTHING_ELSE: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -118,14 +120,26 @@ def files_of(table: DeltaTable | None, folder: Path) -> tuple[TableFile, ...]:
     )
 
 
-def state_of(folder: Path) -> tuple[list[str], int]:
-    """Names of live files that do not lie there, the log's if it cannot be read; and the last night that wrote to the table, 0 when none did."""
+@dataclass(frozen=True)
+class State:
+    """A table. gone: names of live files that do not lie there, the log's if it cannot be read; files: names of the live ones; night: the last that
+    wrote to it, 0 when none did; doublings: of its buckets."""
+
+    gone: list[str]
+    files: list[str]
+    night: int
+    doublings: int
+
+
+def state_of(folder: Path) -> State:
+    """How a table is."""
     try:
         table = opened(folder)
-        gone = [Path(file.path).name for file in files_of(table, folder) if not place(file.path).exists()]
-        return gone, last_of(table)
+        live = files_of(table, folder)
+        gone = [Path(file.path).name for file in live if not place(file.path).exists()]
+        return State(gone, [Path(file.path).name for file in live], last_of(table), last_of(table, DOUBLINGS))
     except DeltaError:
-        return [LOG], 0
+        return State([LOG], [], 0, 0)
 
 
 def night_of(folder: Path) -> int:
@@ -136,6 +150,11 @@ def night_of(folder: Path) -> int:
 def last_of(table: DeltaTable | None, application: str = APPLICATION) -> int:
     """The last night that wrote to a table that is open, or did something else to it."""
     return (table.transaction_version(application) or 0) if table else 0
+
+
+def doublings_of(folder: Path) -> int:
+    """How often the buckets of a table were doubled."""
+    return last_of(opened(folder), DOUBLINGS)
 
 
 def read(
@@ -196,10 +215,20 @@ def move_in(file: TableFile, target: Path, schema: pl.Schema, *, data_change: bo
 
 
 def commit(
-    folder: Path, actions: list[AddAction | RemoveAction], schema: pl.Schema, night: int, mode: str, application: str = APPLICATION
+    folder: Path,
+    actions: list[AddAction | RemoveAction],
+    schema: pl.Schema,
+    night: int,
+    mode: str,
+    application: str = APPLICATION,
+    also: Mapping[str, int] = NOTHING_ELSE,
 ) -> None:
-    """One Delta commit that carries the night's number, durably; each CHECKPOINT commits a checkpoint, so that no reader goes through hundreds."""
-    properties = CommitProperties(app_transactions=[Transaction(application, night)])
+    """One Delta commit that carries the night's number, durably; each CHECKPOINT commits a checkpoint, so that no reader goes through hundreds.
+
+    also: further numbers, by application.
+    """
+    numbers = {application: night, **also}
+    properties = CommitProperties(app_transactions=[Transaction(name, number) for name, number in numbers.items()])
     hooks = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
     with durable.writing(folder):
         table = opened(folder)

@@ -11,6 +11,7 @@ from schemas import versions
 from schemas.errors import LefiError, RefusedError, UsageError
 from storage import durable
 
+MOST_BUCKETS = 65_536
 FORMAT = 2  # 1 had no content_version; pipelines/upgrade.py brings it forward
 FOLDERS = ("conf", "inbox", "outbox", "runs", "lake", "store", "staging")
 
@@ -34,7 +35,7 @@ class Catalog:
     """What is true in the workspace since the last settled night.
 
     night: how many there were; tables: the last night of each that any wrote to; content_version: of the ledger's digests; recoding: some of
-    them may still be of an older one (pipelines/upgrade.py).
+    them may still be of an older one (pipelines/upgrade.py); doublings: the nights after which the number of buckets was doubled.
     """
 
     buckets: int
@@ -47,6 +48,7 @@ class Catalog:
     format: int = FORMAT
     content_version: int = 1
     recoding: bool = False
+    doublings: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in store/catalog.json."""
@@ -73,7 +75,17 @@ class Catalog:
             format=value["format"],
             content_version=version,
             recoding=value.get("recoding", False),
+            doublings=tuple(value.get("doublings", ())),
         )
+
+    @property
+    def first_buckets(self) -> int:
+        """How many buckets there were at first."""
+        return self.buckets >> len(self.doublings)
+
+    def buckets_of(self, night: int) -> int:
+        """How many buckets there were in a night."""
+        return self.buckets >> sum(night <= after for after in self.doublings)
 
     @property
     def up_to_date(self) -> bool:
@@ -126,8 +138,8 @@ class Workspace:
 
 def init(root: Path, buckets: int) -> Workspace:
     """Make a workspace. UsageError when `buckets` is no power of two; RefusedError when there is one with another number."""
-    if buckets < 1 or buckets & (buckets - 1) or buckets > 65_536:
-        raise UsageError(f"--buckets {buckets}: a power of two from 1 to 65536 is needed")
+    if buckets < 1 or buckets & (buckets - 1) or buckets > MOST_BUCKETS:
+        raise UsageError(f"--buckets {buckets}: a power of two from 1 to {MOST_BUCKETS} is needed")
     workspace = Workspace(root)
     if workspace.catalog_file.exists():
         if workspace.catalog().buckets != buckets:

@@ -17,15 +17,16 @@ QUEUE = pl.Schema(
 )
 
 
-def choose_slice(queue: pl.DataFrame, current: list[str], throttles: Mapping[str, int]) -> pl.DataFrame:
+def choose_slice(queue: pl.DataFrame, current: list[str], throttles: Mapping[str, int], first_buckets: int = 1 << 30) -> pl.DataFrame:
     """The members of tonight's slices, of each partner at most its throttle of persons.
 
     queue: QUEUE, every member that waits: READY, PASSED (frozen, or gets another snapshot) or GONE (no subscription any more).
     current: benefits that are not withheld; the groups of others stay. Refreshes are served in order, within one by bucket and person; a person
-    counts once, and is served in full for the refreshes that have their turn.
+    counts once, and is served in full for the refreshes that have their turn. first_buckets: how many buckets there were at first; by these
+    they are ordered, so that it does not change anybody's turn when buckets are doubled.
     """
     ready = queue.filter(pl.col("state") == "READY", pl.col("benefit").is_in(current)).sort(
-        "partner", "refresh", "bucket", "person", "benefit"
+        "partner", "refresh", pl.col("bucket") % first_buckets, "person", "benefit"
     )
     turns = ready.unique(["partner", "person"], keep="first", maintain_order=True).select(
         "partner", "person", pl.col("person").cum_count().over("partner").alias("turn")

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "reconcile --heal": ("reconcile", "--heal"),
     "compact": ("compact", "--all"),
     "rebuild": ("rebuild",),
+    "rebucket": ("rebucket", "--to", "8"),
 }
 
 
@@ -74,6 +75,9 @@ def prepare(command: str, world: World) -> None:
             rewrite(world, "told", lambda rows: rows.filter(pl.col("fact_id") != "P").with_columns(other.alias("digest")))
         case "rebuild":
             lose(world)
+        case "rebucket":
+            for before in ("refresh", "recalculate"):
+                world.lefi(*COMMANDS[before])
 
 
 def lose(world: World) -> None:
@@ -102,7 +106,7 @@ def rows_of(world: World) -> dict[str, pl.DataFrame]:
     """All rows of all tables, each in one order."""
     found = {}
     for name, schema in TABLES.items():
-        frame = tables.read(tables.files(table_folder(Workspace(world.root), name)), schema, 0, world.buckets)
+        frame = tables.read(tables.files(table_folder(Workspace(world.root), name)), schema, 0, Workspace(world.root).catalog().buckets)
         found[name] = frame.sort([column for column, dtype in schema.items() if not isinstance(dtype, pl.List)])
     return found
 
