@@ -396,7 +396,7 @@ def erase(
     finish(run(workspace, person, end_subscriptions, plan, say), as_json, show)
 
 
-@app.command(epilog="Example: lefi engines start flink; lefi nightly ws --business-date 2026-01-05 --runner flink; lefi engines stop flink")
+@app.command(epilog="Example: lefi engines start flink; lefi engines stop flink")
 def engines(
     action: Annotated[str, typer.Argument(metavar="start|stop|status", help="What is to be done.", show_default=False)],
     engine: Annotated[str, typer.Argument(metavar="flink|spark", help="The engine.", show_default=False)],

@@ -19,7 +19,7 @@ from schemas.errors import LefiError, RefusedError, UsageError
 from storage import durable
 
 LIST = "processes.json"
-START_SECONDS = 90
+START_SECONDS = 240
 STOP_SECONDS = 15
 TAIL_LINES = 5
 # What Beam, Flink and Spark need of Java 17.

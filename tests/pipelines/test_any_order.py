@@ -90,7 +90,8 @@ def test_in_any_order_repeated_and_one_by_one_the_bytes_are_the_same(
         assert rows.equals(rows_of(wild)[name]), name
     assert len(list((wild.root / "store" / "told").glob("*.parquet"))) > len(list((calm.root / "store" / "told").glob("*.parquet")))
     for command in AGAIN:
-        assert wild.lefi(*command).json == calm.lefi(*command).json
+        said = [each.lefi(*command).json for each in (wild, calm)]
+        assert said[0] | {"work": {}} == said[1] | {"work": {}}
 
 
 def test_the_calm_world_has_something_to_compare(told: World, tmp_path: Path) -> None:
