@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: install demo test test-all check mutation bench docs lock clean spark
+.PHONY: install demo test test-all check mutation bench docs lock clean engines spark
 
 .venv/installed: requirements/dev.lock pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -44,6 +44,10 @@ spark: .venv/spark                  ## what the Spark jobs need: PySpark, and De
 mutation: .venv/installed           ## is there a test for every rule? about 90 minutes; goes on where it was stopped
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mutation.lock
 	$(BIN)/python -m tests.mutation.run
+
+engines:                            ## the jars of Flink and Spark, by Maven, each with a known digest: for `lefi engines start flink`
+	engines/fetch.sh flink .engines/flink
+	engines/fetch.sh spark .engines/spark
 
 faults: .venv/installed             ## every place at which a command can fail, in every way: the matrix, and docs/faults.md
 	$(BIN)/python -m tests.faults.page

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from schemas.errors import DiskError, LefiError, UsageError, masked, storage_reason
+from schemas.errors import BugError, DiskError, LefiError, UsageError, masked, place_of, storage_reason
 
 if TYPE_CHECKING:
     from storage.workspace import Workspace
@@ -21,7 +21,7 @@ PARTS = {
     "The night": ("nightly", "status", "rehearse"),
     "Decisions, which the next night takes": ("refresh", "recalculate", "retract", "accept", "release"),
     "Questions": ("explain", "reconcile"),
-    "Upkeep": ("compact", "rebucket", "rebuild", "erase", "key", "export"),
+    "Upkeep": ("compact", "rebucket", "rebuild", "erase", "key", "export", "engines"),
     "The partner's side": ("receive", "unpack", "schemas"),
 }
 
@@ -409,6 +409,22 @@ def erase(
     finish(run(workspace, person, end_subscriptions, plan, say), as_json, show)
 
 
+@app.command(epilog="Example: lefi engines start flink; lefi engines stop flink")
+def engines(
+    action: Annotated[str, typer.Argument(metavar="start|stop|status", help="What is to be done.", show_default=False)],
+    engine: Annotated[str, typer.Argument(metavar="flink|spark", help="The engine.", show_default=False)],
+    conf: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Take engines.yaml from this folder, as a workspace's conf.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Bring up a whole Flink or Spark on this machine, with two workers; look at it; end it. `make engines` comes first."""
+    from jobs.engines import engines as run
+    from jobs.engines import show
+
+    finish(run(action, engine, conf, say), as_json, show)
+
+
 @app.command(epilog="Example: lefi receive ws/outbox/FOLKSAM-TEST picture.duckdb")
 def receive(
     outbox: Outbox,
@@ -522,6 +538,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except DiskError as error:
         complain(f"{error}: {MEND}")
         sys.exit(error.exit_code)
+    except BugError as error:
+        show_trace(error)
+        our_bug(str(error))
+        sys.exit(error.exit_code)
     except LefiError as error:
         complain(str(error))
         sys.exit(error.exit_code)
@@ -541,19 +561,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
             else:
                 complain(f"{usage()} (see `{of.command_path if of else 'lefi'} --help`)")
             sys.exit(UsageError.exit_code)
-        say(f"lefi: this is a bug of ours: {type(error).__name__} {place_of(error)}. Nothing was published unless the run was committed.")
+        show_trace(error)
+        our_bug(f"{type(error).__name__} {place_of(error)}")
         sys.exit(1)
 
 
-def place_of(error: BaseException) -> str:
-    """Where an error was raised, by file and line, without any value."""
+def our_bug(what: str) -> None:
+    """Say that something went wrong which we did not foresee, and where."""
+    say(f"lefi: this is a bug of ours: {what}. Nothing was published unless the run was committed.")
+
+
+def show_trace(error: BaseException) -> None:
+    """Print an error whole, for developers who ask for it on invented data."""
     import os
     import traceback
 
     if os.environ.get("LEFI_DEBUG"):
         traceback.print_exception(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import polars as pl
 
@@ -284,6 +285,6 @@ def choose(_: object, pieces: Sequence[Piece], linked: Linked, plan: Plan) -> Ch
         waiting.ordinal for waiting in plan.waiting if current and waiting.drop.dataset == "orders" and waiting.drop.name not in faults
     )
     taken = {candidate.ordinal for each in cuts.values() for candidate in each.consumed} | set(orders)
-    kept = [piece for piece in sorted(pieces, key=lambda piece: piece.file.path) if piece.ordinal in taken and not piece.fault]
+    kept = [piece for piece in sorted(pieces, key=lambda piece: Path(piece.file.path).name) if piece.ordinal in taken and not piece.fault]
     by_dataset = {name: tuple(piece.file for piece in kept if piece.dataset == name) for name in BY_DATASET}
     return Choice(cuts, orders, faults, by_dataset, tuple(piece.file for piece in kept if piece.broad), linked)

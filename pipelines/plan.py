@@ -3,10 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from uuid import uuid4
 
 import polars as pl
 
@@ -28,6 +29,8 @@ from transforms.cut_chains import Candidate, ChainState, by_date, worth_reading
 LOOK = "look"  # the run of what only looks, as its folder under staging is called
 NOTHING: Mapping[str, tuple[TableFile, ...]] = {}
 UNLIMITED = Room()
+GOING_ON = "going-on"
+PLACE_DIGITS = 12  # of names of folders that are nobody else's; they never leave staging
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,10 @@ class Decisions:
 class Plan:
     """A night that is to be. Everything a worker needs is in here or lies where it says.
 
-    first_buckets: how many buckets there were before any were doubled; overruled: drops found to have an obstacle in an earlier attempt of the
-    same night, so that a sibling of the same date is tried; room: the memory there is, which decides nothing.
+    root: absolute, as workers have another current folder; first_buckets: how many buckets there were before any were doubled; overruled: drops
+    found to have an obstacle in an earlier attempt of the same night, so that a sibling of the same date is tried; room: the memory there is, which
+    decides nothing; attempt, call: folders below the run's. An engine may call a step twice, also at the same time, and a killed command may leave
+    a job behind that goes on for a while: none of them writes where another one does.
     """
 
     root: str
@@ -94,6 +99,8 @@ class Plan:
     overruled: Mapping[str, tuple[str, str]]
     decisions: Decisions
     room: Room = field(default_factory=Room)
+    attempt: str = ""
+    call: str = ""
 
     @property
     def workspace(self) -> Workspace:
@@ -102,8 +109,29 @@ class Plan:
 
     @property
     def staging(self) -> Path:
-        """Where the night is prepared."""
+        """Where the night is prepared: the folder of the run, of this attempt, or of one call of a step."""
+        return self.of_run / self.attempt / self.call
+
+    @property
+    def of_run(self) -> Path:
+        """The folder of the run, whichever attempt or call this is."""
         return self.workspace.staging / self.run
+
+    def for_a_call(self) -> "Plan":
+        """The same plan with a folder for one call of a step."""
+        return replace(self, call=uuid4().hex[:PLACE_DIGITS])
+
+    @property
+    def is_going_on(self) -> bool:
+        """Whether the attempt has not been given up and cleared away."""
+        return (self.of_run / self.attempt / GOING_ON).exists()
+
+    def begin(self) -> "Plan":
+        """The same plan with a folder for one run of a pipeline, in which a file lies as long as what it makes is wanted."""
+        begun = replace(self, attempt=uuid4().hex[:PLACE_DIGITS], call="")
+        begun.staging.mkdir(parents=True, exist_ok=True)
+        (begun.staging / GOING_ON).write_bytes(b"")
+        return begun
 
     @cached_property
     def units(self) -> dict[str, str]:
@@ -142,7 +170,8 @@ def make_plan(
     instead: Mapping[str, tuple[TableFile, ...]],
     room: Room,
 ) -> Plan:
-    """Pin the inputs of a night. instead: files to be taken for those of a table; room: the memory there is."""
+    """Pin the inputs of a night. instead: files to be taken for those of a table, below the workspace; room: the memory there is."""
+    workspace = workspace.absolute()
     files = {name: tables.files(table_folder(workspace, name)) for name in TABLES} | dict(instead)
     states = read_states(files["chains"], catalog.night)
     done = set(tables.read(files["drops"], DROPS)["drop"])
@@ -188,8 +217,9 @@ def settled_plan(
 ) -> Plan:
     """The workspace as the last night left it, for what only looks: no drop waits, no command that a night has not taken counts.
 
-    instead: files to be taken for those of a table.
+    instead: files to be taken for those of a table, below the workspace.
     """
+    workspace = workspace.absolute()
     files = {name: tables.files(table_folder(workspace, name)) for name in TABLES} | dict(instead)
     return Plan(
         root=str(workspace.root),

@@ -10,14 +10,15 @@ from apache_beam.pvalue import AsList
 from pipelines import engines
 from pipelines.decisions import deciding
 from pipelines.delivered import DELIVERED, PartFile, published, stage_delivered
-from pipelines.failures import guarded, raise_noted
+from pipelines.failures import guarded
 from pipelines.ingest import PIECE_ROWS, SUBSCRIPTION_KEY
 from pipelines.plan import UNLIMITED, Plan, settled_plan
+from pipelines.results import Found, read_found, write_found
 from pipelines.room import Room
 from pipelines.side_by_side import in_batches, side_by_side
 from pipelines.take import Bite, everybodys_bites, load, permission_frame, row_count, standing_subscriptions
 from pipelines.upgrade import upgrade
-from pipelines.view import LEDGER, TOLD_KEY, Clock, LookedAt, look, lost_in_store, nothing_staged
+from pipelines.view import LEDGER, TOLD_KEY, Clock, look, lost_in_store, nothing_staged
 from schemas import versions
 from schemas.buckets import FIRST_RECORD_NO
 from schemas.errors import RefusedError
@@ -33,23 +34,17 @@ Say = Callable[[str], None]
 
 def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str, say: Say, room: Room = UNLIMITED) -> Mapping[str, Any]:
     """Find every difference; with `heal`, have the next night deliver just those (trigger HEAL). Returns counts, and where the list lies."""
-    engine = engines.options(runner)
+    engines.require_known(runner)
     with deciding(workspace) as catalog:
-        conf = read_conf(workspace.conf)
+        conf, engine = read_conf(workspace.conf), engines.engine_of(runner, workspace.conf)
         if partner is not None and partner not in conf.partners:
             raise RefusedError(f"--partner {partner}: not in conf/partners.yaml")
         plan = settled_plan(workspace, upgrade(workspace, catalog, say), conf, room=room)
         durable.remove(plan.staging)
-        plan.staging.mkdir(parents=True)
         pace.expect(plan.staging, {"read_delivered": len(delivered_parts(plan, partner)), "reconcile_bite": plan.buckets})
-        try:
-            with beam.Pipeline(runner=engine.runner(), options=engine.options()) as pipeline:
-                compare_everybody(pipeline, plan, partner, engine.at_once)
-        except RuntimeError:
-            raise_noted(plan.staging)
-            raise
+        attempt = engines.run(lambda pipeline, attempt: compare_everybody(pipeline, attempt, partner, engine.at_once), plan, engine)
         lost = lost_in_store(0, plan.buckets, plan)
-        found = tables.read(staged_differences(plan), DIFFERENCES, 0, plan.buckets)
+        found = tables.read(read_found(attempt, bites(plan), "differences"), DIFFERENCES, 0, plan.buckets)
         given, amount = None, pace.total(plan.staging)
         if heal and found.height:
             arguments = {"partner": partner, "content_version": versions.CONTENT_VERSION}
@@ -70,9 +65,9 @@ def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str
     }
 
 
-def staged_differences(plan: Plan) -> list[TableFile]:
-    """What the bites found."""
-    return [TableFile(str(path), 1, 0, plan.buckets) for path in sorted((plan.staging / "differences").glob("*.parquet"))]
+def bites(plan: Plan) -> list[Bite]:
+    """All buckets, as they are compared at once."""
+    return everybodys_bites(plan, row_count(plan.files["facts"]) + row_count(plan.files["told"]))  # both are looked at as a whole
 
 
 def compare_everybody(pipeline: beam.Pipeline, plan: Plan, partner: str | None, at_once: int) -> None:
@@ -83,12 +78,12 @@ def compare_everybody(pipeline: beam.Pipeline, plan: Plan, partner: str | None, 
         | "ReadDelivered" >> beam.FlatMap(guarded(side_by_side(read_delivered)), plan)
         | "Delivered" >> beam.FlatMap(list)
     )
-    rows = row_count(plan.files["facts"]) + row_count(plan.files["told"])  # both are looked at as a whole
-    _ = (
+    found = (
         pipeline
-        | "Bites" >> beam.Create(in_batches(everybodys_bites(plan, rows), at_once))
-        | "Reconcile" >> beam.Map(guarded(side_by_side(reconcile_bite)), AsList(delivered), partner, plan)
+        | "Bites" >> beam.Create(in_batches(bites(plan), at_once))
+        | "Reconcile" >> beam.FlatMap(guarded(side_by_side(reconcile_bite)), AsList(delivered), partner, plan)
     )
+    _ = pipeline | "Once" >> beam.Create([None], reshuffle=False) | "Found" >> beam.Map(guarded(write_found), AsList(found), plan)
 
 
 def delivered_parts(plan: Plan, partner: str | None) -> Sequence[PartFile]:
@@ -102,8 +97,8 @@ def read_delivered(part: PartFile, plan: Plan) -> list[TableFile]:
     return stage_delivered(part, plan.staging / "delivered", plan.room.piece_rows(PIECE_ROWS))
 
 
-def reconcile_bite(bite: Bite, delivered: Sequence[TableFile], partner: str | None, plan: Plan) -> LookedAt:
-    """Stage the differences of some buckets. Returns the facts and rows of the ledger that were looked at."""
+def reconcile_bite(bite: Bite, delivered: Sequence[TableFile], partner: str | None, plan: Plan) -> Found:
+    """Stage the differences of some buckets."""
     groups = settled_groups(bite, plan)
     if partner is not None:
         groups = groups.filter(pl.col("partner") == partner)
@@ -114,9 +109,8 @@ def reconcile_bite(bite: Bite, delivered: Sequence[TableFile], partner: str | No
         .unique(TOLD_KEY, keep="first")
         .sort("bucket", "partner", "person", "benefit", "fact_id")
     )
-    if rows.height:
-        tables.stage(plan.staging / "differences" / f"{bite.name}.parquet", rows)
-    return LookedAt(seen + told.height)
+    differences = {"differences": tables.stage(plan.staging / "differences" / f"{bite.name}.parquet", rows)} if rows.height else {}
+    return Found(bite, differences, seen + told.height)
 
 
 def settled_groups(bite: Bite, plan: Plan) -> pl.DataFrame:

@@ -7,26 +7,27 @@ from typing import Any
 
 import apache_beam as beam
 import polars as pl
+from apache_beam.pvalue import AsList
 
 from pipelines import engines
 from pipelines.decisions import deciding
-from pipelines.failures import guarded, raise_noted
+from pipelines.failures import guarded
 from pipelines.ingest import SUBSCRIPTION_KEY
 from pipelines.plan import LOOK, UNLIMITED, Plan, settled_plan
 from pipelines.reconcile import settled_groups
+from pipelines.results import Found, read_found, write_found
 from pipelines.room import Room
 from pipelines.run import prepare
 from pipelines.side_by_side import in_batches, side_by_side
 from pipelines.take import Bite, everybodys_bites, permission_frame, standing_subscriptions
 from pipelines.upgrade import as_after_upgrade
-from pipelines.view import Clock, LookedAt, look, nothing_staged
-from schemas.errors import LefiError, RefusedError
+from pipelines.view import Clock, look, nothing_staged
+from schemas.errors import RefusedError
 from schemas.frames import SUBSCRIPTIONS
 from storage import durable, outbox, pace, tables
 from storage.conf import read_conf
 from storage.delivered import records_between
 from storage.pace import Amount
-from storage.tables import TableFile
 from storage.workspace import Workspace
 from transforms.compare import RECORDS
 from transforms.digest import CONTENT
@@ -48,21 +49,21 @@ def rehearse(
     Returns the staged night's document and `release`, see `compare_release`. RefusedError for a date that no night can have any more, for an
     unknown partner, an unfinished run or another command at work; UsageError for conf.
     """
-    engine = engines.options(runner)
+    engines.require_known(runner)
     with deciding(workspace) as catalog:
         if catalog.business_date and business_date <= catalog.business_date:
             raise RefusedError(
                 f"--business-date {business_date} is not after the last night, {catalog.business_date}: "
                 "what that one delivered lies in the outbox; rehearse a later date"
             )
-        candidate = read_conf(conf or workspace.conf)
+        candidate, engine = read_conf(conf or workspace.conf), engines.engine_of(runner, workspace.conf)
         if partner is not None and partner not in candidate.partners:
             raise RefusedError(f"--partner {partner}: not in conf/partners.yaml")
         try:
             durable.remove(workspace.staging)
             look = workspace.staging / LOOK
             pace.expect(look, {"compare_bite": catalog.buckets})
-            ledger = as_after_upgrade(workspace, catalog)
+            ledger = as_after_upgrade(workspace.absolute(), catalog)
             night = prepare(workspace, catalog, candidate, business_date, engine, say, instead=ledger, room=room)
             say("compare everybody with what was told")
             release = compare_release(settled_plan(workspace, catalog, candidate, ledger, room), partner, engine)
@@ -78,21 +79,24 @@ def compare_release(plan: Plan, partner: str | None, engine: engines.Engine) -> 
     Returns differences; by: their count by partner, benefit and action; ended: subscriptions that conf would end; not_compared: benefits
     that are not current, of which more than the release would differ; samples: some differences of each kind.
     """
-    plan.staging.mkdir(parents=True, exist_ok=True)
-    rows = sum(file.rows for file in plan.files["facts"])
-    try:
-        with beam.Pipeline(runner=engine.runner(), options=engine.options()) as pipeline:
-            _ = (
-                pipeline
-                | "Bites" >> beam.Create(in_batches(everybodys_bites(plan, rows), engine.at_once))
-                | "CompareRelease" >> beam.Map(guarded(side_by_side(compare_bite)), partner, plan)
-            )
-    except (RuntimeError, LefiError, OSError):
-        raise_noted(plan.staging)
-        raise
-    counted = staged(plan, "counts", COUNTS).group_by(KEY).agg(pl.sum("count")).sort(KEY)
+    bites = everybodys_bites(plan, sum(file.rows for file in plan.files["facts"]))
+
+    def compare(pipeline: beam.Pipeline, attempt: Plan) -> None:
+        found = (
+            pipeline
+            | "Bites" >> beam.Create(in_batches(bites, engine.at_once))
+            | "CompareRelease" >> beam.FlatMap(guarded(side_by_side(compare_bite)), partner, attempt)
+        )
+        _ = pipeline | "Once" >> beam.Create([None], reshuffle=False) | "Found" >> beam.Map(guarded(write_found), AsList(found), attempt)
+
+    attempt = engines.run(compare, plan, engine)
+
+    def staged(name: str, schema: pl.Schema) -> pl.DataFrame:
+        return tables.read(read_found(attempt, bites, name), schema, 0, plan.buckets)
+
+    counted = staged("counts", COUNTS).group_by(KEY).agg(pl.sum("count")).sort(KEY)
     changed, ended = counted.filter(pl.col("action") != ENDED), counted.filter(pl.col("action") == ENDED)
-    samples = staged(plan, "samples", RECORDS).group_by(KEY, maintain_order=True).head(SAMPLES).sort(*KEY, "record_no")
+    samples = staged("samples", RECORDS).group_by(KEY, maintain_order=True).head(SAMPLES).sort(*KEY, "record_no")
     return {
         "differences": int(changed["count"].sum()),
         "by": changed.to_dicts(),
@@ -102,8 +106,8 @@ def compare_release(plan: Plan, partner: str | None, engine: engines.Engine) -> 
     }
 
 
-def compare_bite(bite: Bite, partner: str | None, plan: Plan) -> LookedAt:
-    """Stage counts and samples of what would be said of some buckets, and of the subscriptions that conf would end. Returns what was looked at."""
+def compare_bite(bite: Bite, partner: str | None, plan: Plan) -> Found:
+    """Stage counts and samples of what would be said of some buckets, and of the subscriptions that conf would end."""
     asked = pl.lit(True) if partner is None else pl.col("partner") == partner
     groups = settled_groups(bite, plan).filter(asked).with_columns(in_slice=pl.lit(False))
     seen = look(bite, plan, groups, nothing_staged, Clock())
@@ -114,16 +118,9 @@ def compare_bite(bite: Bite, partner: str | None, plan: Plan) -> LookedAt:
     happened = pl.concat([records.select(pl.col(KEY).cast(pl.String())), ended.select(KEY)])
     counts = happened.group_by(KEY).agg(pl.len().cast(pl.Int64()).alias("count")).with_columns(bucket=pl.lit(bite.first, pl.Int32()))
     first = records.group_by(KEY, maintain_order=True).head(SAMPLES).select(list(RECORDS)).sort("bucket", "record_no")
-    for name, frame in (("counts", counts.select(list(COUNTS)).sort(KEY)), ("samples", first)):
-        if frame.height:
-            tables.stage(plan.staging / name / f"{bite.name}.parquet", frame)
-    return LookedAt(seen.facts)
-
-
-def staged(plan: Plan, name: str, schema: pl.Schema) -> pl.DataFrame:
-    """What the bites staged under a name, in order of buckets."""
-    files = [TableFile(str(path), 1, 0, plan.buckets) for path in sorted((plan.staging / name).glob("*.parquet"))]
-    return tables.read(files, schema, 0, plan.buckets)
+    frames = {"counts": counts.select(list(COUNTS)).sort(KEY), "samples": first}
+    files = {name: tables.stage(plan.staging / name / f"{bite.name}.parquet", frame) for name, frame in frames.items() if frame.height}
+    return Found(bite, files, seen.facts)
 
 
 def sample(record: Mapping[str, Any], plan: Plan) -> dict[str, Any]:

@@ -7,16 +7,14 @@ from dataclasses import asdict, replace
 from datetime import date
 from typing import Any
 
-import apache_beam as beam
-
 from pages.night import NIGHTS_SHOWN, night_page
 from pipelines import engines
-from pipelines.failures import raise_noted
 from pipelines.ingest import tasks
 from pipelines.nightly import night
 from pipelines.plan import NOTHING, UNLIMITED, Plan, make_plan
+from pipelines.results import read_result
 from pipelines.room import Room
-from pipelines.staged import STAGED_FILE, read_staged
+from pipelines.staged import STAGED_FILE
 from pipelines.upgrade import upgrade
 from pipelines.view import Clock
 from schemas.config import Conf
@@ -52,7 +50,7 @@ def run_night(
     is no signer and the last deliveries were sealed, RefusedError for a date before the last night or while another command runs,
     VerificationError when the run's own totals do not add up. room: the memory there is.
     """
-    engine = engines.options(runner)
+    engines.require_known(runner)
     with only_writer(workspace):
         catalog = workspace.catalog()
         require_agreement(workspace, catalog)
@@ -67,7 +65,7 @@ def run_night(
             return report_of(workspace, catalog.run)
         if catalog.business_date and business_date < catalog.business_date:
             raise RefusedError(f"--business-date {business_date} is before the last night, {catalog.business_date}: nights only go forward")
-        conf = read_conf(workspace.conf)
+        conf, engine = read_conf(workspace.conf), engines.engine_of(runner, workspace.conf)
         if not (signer or unsigned):
             require_unsigned(workspace, catalog)
         catalog = upgrade(workspace, catalog, say)
@@ -132,17 +130,11 @@ def prepare(
 def stage(plan: Plan, engine: engines.Engine) -> dict[str, Any]:
     """Run the pipelines; everything is written under staging."""
     durable.remove(plan.staging)
-    plan.staging.mkdir(parents=True)
     rows = sum(task.file.rows for task in tasks(plan))
     pace.expect(plan.staging, {"cut_file": rows, "take_bite": plan.buckets, "deliver_bite": plan.buckets})
-    try:
-        with beam.Pipeline(runner=engine.runner(), options=engine.options()) as pipeline:
-            night(pipeline, plan, engine.at_once)
-    except (RuntimeError, LefiError, OSError):
-        raise_noted(plan.staging)
-        raise
+    attempt = engines.run(lambda pipeline, attempt: night(pipeline, attempt, engine.at_once), plan, engine)
     reach("stage")
-    return read_staged(plan.staging / STAGED_FILE)
+    return dict(read_result(attempt, STAGED_FILE))
 
 
 def verify(workspace: Workspace, staged: Mapping[str, Any]) -> None:

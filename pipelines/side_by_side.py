@@ -56,12 +56,12 @@ def in_batches(elements: Iterable[Element], size: int) -> list[tuple[Element, ..
 def side_by_side(step: Callable[..., Result], size: Callable[[Any], int] = lambda _: 0) -> Callable[..., list[Result]]:
     """A step for a batch: that step for each member, some at a time, the largest first. An error of any of them is raised.
 
-    The last argument is the plan, under whose staging it is noted what is done, and which knows how much room there is.
+    The last argument is the plan, under whose run it is noted what is done, and which knows how much room there is.
     """
 
     def one(element: Any, *arguments: Any) -> Any:
         result = step(element, *arguments)
-        note(step.__name__, element, result, arguments[-1].staging)
+        note(step.__name__, element, result, arguments[-1].of_run)
         return result
 
     def run(batch: Sequence[Any], *arguments: Any) -> list[Any]:

@@ -1,9 +1,7 @@
 """A staged night: everything that is to happen, in one document that the commit makes true (DESIGN 4, verify and commit)."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,12 +9,13 @@ import polars as pl
 from pipelines.deliver import AUDIT, FACTS_HELD, UNITS_PAID, Delivered, Delivery, Verdict
 from pipelines.plan import Plan
 from pipelines.recalculation import computed_rows, progress
+from pipelines.results import write_result
 from pipelines.view import DAYS_IN, FACTS_IN
 from schemas.errors import VerificationError, masked
 from schemas.frames import CHAINS, DROPS, REFRESHES, RUNS, TOTALS
 from schemas.personnummer import without_numbers
 from schemas.quarantine import quarantine_id
-from storage import durable, tables
+from storage import tables
 from storage.inbox import Drop
 from storage.place import place
 from storage.tables import TableFile
@@ -34,9 +33,7 @@ def write_staged(_: object, delivered: Sequence[Delivered], deliveries: Sequence
     else:
         verify(delivered, deliveries, verdict, plan)
         document = describe(delivered, deliveries, verdict, plan)
-    path = plan.staging / STAGED_FILE
-    durable.write_file(path, durable.to_json(document))
-    return str(path)
+    return write_result(document, plan, STAGED_FILE)
 
 
 def verify(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], verdict: Verdict, plan: Plan) -> None:
@@ -315,8 +312,3 @@ def rejected(verdict: Verdict, plan: Plan) -> dict[str, dict[str, int]]:
             if code not in (NEW, SAME) and ordinal not in verdict.excluded:
                 counts.setdefault(plan.by_ordinal(ordinal).name, Counter())[code] += number
     return {name: dict(sorted(codes.items())) for name, codes in sorted(counts.items())}
-
-
-def read_staged(path: Path) -> dict[str, Any]:
-    """The document of a staged night."""
-    return dict(json.loads(path.read_text("utf-8")))

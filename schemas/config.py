@@ -1,9 +1,9 @@
 """What an operator configures (contract, section 1), as typed values. Reading the files is `storage.conf`'s job."""
 
 from datetime import date
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
 from schemas.rules import Rules
 from schemas.sizes import size_of
@@ -123,6 +123,53 @@ class Machine(Strict):
     def memory_bytes(self) -> int | None:
         """The same in bytes."""
         return None if self.memory is None else size_of(self.memory)
+
+
+Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+:[1-9][0-9]{0,4}$")]  # host:port
+
+
+class Embedded(Strict):
+    """The engine in the command's own process. at_once: files, bites or partners in a batch."""
+
+    at_once: int = Field(ge=1)
+
+
+class Prism(Embedded):
+    """Beam's own local runner. binary: a name on PATH, or a file."""
+
+    binary: str = Field(min_length=1)
+
+
+class Cluster(Embedded):
+    """An engine that runs by itself.
+
+    endpoint: of Beam's job server; page: of the engine's own pages; master: of its workers' master; parallelism: steps at the same time;
+    environment, workers: how Beam gets a Python worker, and what it needs for that; workers_of_each: processes for each worker of the engine.
+    """
+
+    endpoint: Address
+    page: Address
+    master: Address
+    parallelism: int = Field(ge=1)
+    environment: Literal["EXTERNAL", "DOCKER", "PROCESS"] = "EXTERNAL"
+    workers: str = Field(min_length=1)
+    workers_of_each: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def pool_has_an_address(self) -> "Cluster":
+        """A worker pool is found by host and port."""
+        if self.environment == "EXTERNAL":
+            TypeAdapter(Address).validate_python(self.workers)
+        return self
+
+
+class Engines(Strict):
+    """conf/engines.yaml. No byte depends on it, so it is no part of Conf."""
+
+    embedded: Embedded
+    prism: Prism
+    flink: Cluster
+    spark: Cluster
 
 
 class Conf(Strict):

@@ -1,6 +1,8 @@
 """What can go wrong, each with the exit code of the command line (contract, section 2). Texts name rule, value and place, never a personnummer."""
 
 import re
+import traceback
+from pathlib import Path
 
 
 class LefiError(Exception):
@@ -37,6 +39,18 @@ class DiskError(LefiError):
 
 TERMINAL = re.compile(r"\x1b\[[0-9;]*m|↳")
 REASON_LENGTH = 500
+
+
+class BugError(LefiError):
+    """Something that we did not foresee went wrong on a worker. The text is its kind and place, without any value."""
+
+
+def place_of(error: BaseException) -> str:
+    """Where an error was raised, by file and line, without any value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
+
+
 NUMBER = re.compile(
     r"(?<![0-9A-Za-z])(?:[0-9]{12}|[0-9]{10}|[0-9]{8}[-+][0-9]{4}|[0-9]{6}[-+][0-9]{4})(?![0-9A-Za-z])"
     r"|(?<![0-9])(?:18|19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:[06][1-9]|[1278][0-9]|[39][01])[-+]?[0-9]{4}(?![0-9])"  # also inside a word

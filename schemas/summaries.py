@@ -464,6 +464,17 @@ class Schemas(Summary):
     files: list[str]
 
 
+class EnginesOnThisMachine(Summary):
+    """`lefi engines`. processes: name -> process id; gone: those that ended by themselves; answers: what -> host:port; stopped: by this command."""
+
+    engine: str
+    processes: dict[str, int]
+    gone: list[str]
+    answers: dict[str, str]
+    logs: str
+    stopped: list[str]
+
+
 class Receive(Summary):
     """`lefi receive`. received, records and receipts came this time; sequence, business_date and withheld are of the last delivery."""
 
@@ -484,6 +495,7 @@ class Receive(Summary):
 BY_COMMAND: dict[str, Any] = {
     "accept": Accept,
     "compact": Compact,
+    "engines": EnginesOnThisMachine,
     "erase": Erase,
     "explain": Explanation,
     "export": Export,

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.config import PERSONS, Benefit, Benefits, Closures, Conf, Machine, Partners, Retention
+from schemas.config import PERSONS, Benefit, Benefits, Closures, Conf, Engines, Machine, Partners, Retention
 from schemas.errors import UsageError
 from schemas.personnummer import without_numbers
 from schemas.rules import CertificateRules, GuaranteeRules, Rules
@@ -132,6 +132,11 @@ def read_retention(folder: Path) -> Retention:
 def read_machine(folder: Path) -> Machine:
     """What the machine has. UsageError when the file is wrong."""
     return read_part(folder, "machine", Machine)
+
+
+def read_engines(folder: Path) -> Engines:
+    """Where the pipelines can run. UsageError when the file is wrong."""
+    return read_part(folder, "engines", Engines)
 
 
 def read_rule(folder: Path, name: str, model: type[Model]) -> Model:

@@ -19,18 +19,39 @@ from pathlib import Path
 WANTED = re.compile(r"(?P<place>.+?)(?::(?P<count>\d+))?(?:=(?P<kind>[a-z-]+))?")
 ERRORS = {"error": errno.EIO, "full": errno.ENOSPC}
 reached: Counter[str] = Counter()
+inherited: list[tuple[str, Path]] = []  # what another process wants to fail in this one, and where it is marked that it did
 
 
 class ConflictError(Exception):
     """Another writer has committed to a table at the same time."""
 
 
+def wanted() -> str:
+    """The place and the kind that is wanted of this process."""
+    return os.environ.get("LEFI_FAILPOINT", "")
+
+
+def inherit(text: str, folder: Path) -> None:
+    """Fail as another process wants, but once: what is repeated after the failure must not fail again. folder: where that is remembered."""
+    inherited[:] = [(text, folder / "failed-as-wanted")] if text else []
+
+
+def is_first() -> bool:
+    """Whether no other process has failed as was wanted; this one is marked then."""
+    try:
+        for _, mark in inherited:
+            mark.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
 def reach(place: str, path: Path | None = None) -> None:
     """Say that the run is at a named place. path: of the file that is being written or moved."""
     reached[place] += 1
-    wanted = WANTED.fullmatch(os.environ.get("LEFI_FAILPOINT", ""))
-    if wanted and wanted["place"] == place and reached[place] == int(wanted["count"] or 1):
-        fail(wanted["kind"] or "kill", path)
+    asked = WANTED.fullmatch(inherited[0][0] if inherited else wanted())
+    if asked and asked["place"] == place and reached[place] == int(asked["count"] or 1) and is_first():
+        fail(asked["kind"] or "kill", path)
 
 
 def fail(kind: str, path: Path | None) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from schemas import versions
 from schemas.errors import LefiError, RefusedError, UsageError
 from storage import durable
+from storage.place import is_remote
 
 MOST_BUCKETS = 65_536
 FORMAT = 2  # 1 had no content_version; pipelines/upgrade.py brings it forward
@@ -114,6 +115,10 @@ class Workspace:
         if name not in FOLDERS:
             raise AttributeError(name)
         return self.root / name
+
+    def absolute(self) -> "Workspace":
+        """The same one for processes with another current folder."""
+        return self if is_remote(self.root) else Workspace(self.root.absolute())
 
     @property
     def catalog_file(self) -> Path:

@@ -319,6 +319,10 @@ class World:
         """A night that is running as a process of its own."""
         return self.started("nightly", "--business-date", str(business_date), **options)
 
+    def started_night_on(self, business_date: Day, runner: str) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+        """The same on an engine."""
+        return self.started("nightly", "--business-date", str(business_date), "--runner", runner)
+
     def killed_night(self, business_date: Day, failpoint: str) -> None:
         """Run a night in a process of its own that is killed (SIGKILL) at a named place."""
         self.process("nightly", "--business-date", str(business_date), failpoint=failpoint, code=-signal.SIGKILL)

@@ -8,6 +8,9 @@ from tests.kit import ANNA, World
 
 SOUND = "partners: {B: {permissions: [{purpose: insurance, benefits: ['FK:SJP']}]}}"
 
+CLUSTER = "{endpoint: 'x:1', page: 'x:2', master: 'x:3', workers: 'x:4', parallelism: 1, at_once: 2}"
+ENGINES = f"{{embedded: {{at_once: 1}}, prism: {{at_once: 1, binary: prism}}, flink: {CLUSTER}, spark: {CLUSTER}}}"
+
 
 @pytest.mark.parametrize(
     ("text", "message"),
@@ -62,11 +65,34 @@ def test_wrong_partners_are_refused_by_key_and_value(world: World, text: str | b
             "benefits: {'FK:SJP': {name: sjukpenning, unit: FORTNIGHT}}",
             "benefits.yaml: benefits.FK:SJP.unit: Input should be 'CALENDAR_DAY'",
         ),
+        ("engines", "embedded: {at_once: 0}", "engines.yaml: embedded.at_once: Input should be greater than or equal to 1, not 0"),
+        ("engines", "embedded: {at_once: 1, threads: 2}", "engines.yaml: embedded.threads: unknown key"),
+        ("engines", "embedded: {at_once: 1}", "engines.yaml: prism: is missing"),
+        ("engines", ENGINES.replace("'x:4'", "nowhere"), "engines.yaml: flink: "),
+        ("engines", ENGINES.replace("'x:1'", "nowhere"), "engines.yaml: flink.endpoint: String should match pattern"),
+        (
+            "engines",
+            ENGINES.replace("at_once: 2", "at_once: 2, environment: LOOPBACK"),
+            "engines.yaml: flink.environment: Input should be 'EXTERNAL'",
+        ),
     ],
 )
 def test_other_conf_that_is_wrong_is_refused_too(world: World, name: str, text: str, message: str) -> None:
     world.write(f"conf/{name}.yaml", text)
     assert message in world.night("2024-05-21", code=2).err
+
+
+def test_an_engine_that_is_not_there_is_named_with_its_address_and_nothing_is_done(world: World) -> None:
+    closed = CLUSTER.replace("x:1", "localhost:1")
+    world.write("conf/partners.yaml", SOUND)
+    world.write("conf/engines.yaml", ENGINES.replace(CLUSTER, closed).replace("binary: prism", "binary: no-such-program"))
+    ran = world.night("2024-05-21", 1, (), "--runner", "flink")
+    assert (
+        "lefi: --runner flink: Beam's job server does not answer at localhost:1 (conf/engines.yaml): `lefi engines status flink`" in ran.err
+    )
+    assert "--runner prism: there is no program 'no-such-program'" in world.night("2024-05-21", 2, (), "--runner", "prism").err
+    assert world.lefi("status", "--json").json["last_night"] is None
+    world.night("2024-05-21")
 
 
 def test_a_workspace_without_partners_says_what_to_write(world: World) -> None:
@@ -108,7 +134,7 @@ def test_a_damaged_catalog_is_named(world: World, text: str) -> None:
         (("nightly", "--business-date", "20240521"), 2, "'20240521' is not a date written YYYY-MM-DD"),
         (("nightly", "--business-date", "2024-W21-2"), 2, "'2024-W21-2' is not a date written YYYY-MM-DD"),
         (("nightly",), 2, "Missing option '--business-date'"),
-        (("nightly", "--business-date", "2024-05-21", "--runner", "abacus"), 2, "--runner abacus: "),
+        (("nightly", "--business-date", "2024-05-21", "--runner", "abacus"), 2, "--runner abacus: there is embedded, prism, flink, spark"),
         (("nightly", "--business-date", "2024-05-21", "--fast"), 2, "No such option: --fast"),
         (("init", "--buckets", "3"), 2, "--buckets 3: a power of two from 1 to 65536 is needed"),
         (("init", "--buckets", "many"), 2, "--buckets': Input should be a valid integer"),

@@ -13,12 +13,12 @@ from deltalake.exceptions import DeltaError
 
 from pipelines import failures
 from pipelines.failures import guarded, raise_noted
-from schemas.errors import BrokenFileError, DiskError
+from schemas.errors import BrokenFileError, BugError, DiskError, RefusedError
 from schemas.frames import RUNS
 from storage import durable, tables
 from storage.durable import writing
 from storage.tables import TableFile
-from tests.kit import World, small_story
+from tests.kit import ANNA, World, small_story
 
 FIRST, SECOND, THIRD = "2024-05-21", "2024-05-22", "2024-05-23"
 NO_SPACE = "No space left on device"
@@ -29,6 +29,11 @@ class Plan:
     """As much of a plan as a guarded step needs."""
 
     staging: Path
+    is_going_on: bool = True
+
+    def for_a_call(self) -> "Plan":
+        """The plan of one call of a step."""
+        return Plan(self.staging / "call")
 
 
 def limited(size: int) -> None:
@@ -160,6 +165,24 @@ def test_an_error_of_the_disk_is_noted_with_step_and_path(tmp_path: Path) -> Non
         guarded(unwritable)(Plan(tmp_path))
     with pytest.raises(Exception, match="unwritable: Permission denied: /somewhere"):
         raise_noted(tmp_path)
+
+
+def test_a_bug_is_noted_by_its_place_without_what_it_says(tmp_path: Path) -> None:
+    def faulty(_plan: Plan) -> None:
+        raise KeyError(ANNA)
+
+    with pytest.raises(KeyError):
+        guarded(faulty)(Plan(tmp_path))
+    with pytest.raises(BugError, match=r"^KeyError test_full_disk\.py:[0-9]+ < ") as told:
+        raise_noted(tmp_path)
+    assert ANNA not in str(told.value)
+
+
+def test_a_step_of_a_job_that_was_given_up_does_nothing(tmp_path: Path) -> None:
+    called: list[Plan] = []
+    with pytest.raises(RefusedError, match="was cleared: this job was given up"):
+        guarded(called.append)(Plan(tmp_path, is_going_on=False))
+    assert not called
 
 
 def test_a_table_file_that_cannot_be_staged_is_named(tmp_path: Path) -> None:

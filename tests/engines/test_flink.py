@@ -1,0 +1,89 @@
+"""Nights on a real Flink cluster: the same bytes, also when parts of it are killed (R28)."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from jobs.local_engine import asked
+from tests.engines.conftest import Told
+from tests.engines.story import (
+    NIGHTS,
+    after,
+    command,
+    five_nights,
+    kill,
+    night,
+    process_of,
+    rehearsed,
+    same_rows,
+    started_with,
+    up,
+    with_a_loss,
+)
+
+pytestmark = pytest.mark.slow
+PAGE = "http://localhost:8081"
+
+
+@pytest.fixture(autouse=True)
+def flink() -> Iterator[None]:
+    """A cluster of two workers."""
+    with up("flink"):
+        yield
+
+
+def jobs() -> list[dict[str, object]]:
+    """The jobs that Flink has seen."""
+    return list(asked(f"{PAGE}/jobs/overview")["jobs"])
+
+
+def test_five_nights_have_the_same_bytes_and_no_task_fails(told: Told) -> None:
+    world = told.before.twin("flink")
+    assert five_nights(world, "flink") == told.nights
+    same_rows(world, told.embedded)
+    assert rehearsed(world, "flink") == told.rehearsal
+    assert {job["state"] for job in jobs()} == {"FINISHED"}
+    assert [job["tasks"]["failed"] for job in jobs()] == [0] * len(jobs())  # type: ignore[index]
+    assert len(jobs()) == len(NIGHTS) + 3  # reconcile; a rehearsal is a night and a comparison
+
+
+def test_a_task_manager_that_is_killed_is_made_up_for(told: Told) -> None:
+    world = told.before.twin("task-manager")
+    with_a_loss(world, NIGHTS[0], "flink", lambda: kill(process_of("flink", "task-manager-2")))
+    assert after(world) == told.nights[0]
+    assert "task-manager-2   has ended, and nobody has stopped it" in command("status", "flink").stdout
+
+
+def test_a_python_worker_that_is_killed_is_made_up_for(told: Told) -> None:
+    world = told.before.twin("worker")
+    with_a_loss(world, NIGHTS[0], "flink", lambda: kill(*started_with("sdk_worker import SdkHarness")))
+    assert after(world) == told.nights[0]
+
+
+def test_a_python_worker_that_dies_while_it_writes_a_delivery_leaves_nothing_in_the_outbox(told: Told) -> None:
+    world = told.before.twin("torn")
+    assert night(world, NIGHTS[0], "flink", failpoint="outbox.write:part-00001.avro=torn") == told.nights[0]
+
+
+def test_a_job_server_that_is_killed_ends_the_command_and_the_next_one_completes(told: Told) -> None:
+    world = told.before.twin("job-server")
+    said = with_a_loss(world, NIGHTS[0], "flink", lambda: kill(process_of("flink", "job-server")), code=1)
+    assert "lefi: --runner flink: the job server went away while the job was running" in said
+    assert not world.outbox()
+    assert (
+        "Beam's job server does not answer at localhost:8099"
+        in world.process("nightly", "--business-date", NIGHTS[0], "--runner", "flink", code=1).err
+    )
+    command("stop", "flink")
+    command("start", "flink")
+    assert night(world, NIGHTS[0], "flink") == told.nights[0]
+
+
+def test_an_error_of_ours_comes_back_from_a_worker_as_it_was(told: Told) -> None:
+    world = told.before.twin("error")
+    drop = world.folder("persons", NIGHTS[0])
+    part = next(path for path in drop.iterdir() if path.name != "_drop.json")
+    whole = part.read_bytes()
+    world.process("nightly", "--business-date", NIGHTS[0], "--runner", "flink", failpoint="outbox.write:part-00001.avro=full")
+    assert after(world) == told.nights[0], "the disk was full once, and the step repeated"
+    assert part.read_bytes() == whole
