@@ -446,7 +446,7 @@ def receive(
 
     def show(s: Mapping[str, Any]) -> None:
         say(
-            f"{s['partner']}: {s['received']} deliveries with {s['records']:,} records verified and folded, up to sequence {s['sequence'] or 0}"
+            f"{s['partner']}: verified and folded up to sequence {s['sequence'] or 0}; new deliveries: {s['received']}, records: {s['records']:,}"
         )
         say(f"the picture {state} has {s['facts']:,} facts in {s['groups']:,} groups, {s['incomplete']} of them incomplete")
 

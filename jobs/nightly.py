@@ -72,4 +72,4 @@ def show(summary: Mapping[str, Any]) -> None:
     console.print(table)
     for each in summary["withheld"]:
         console.print(f"withheld: {each['benefit']} since {each['since']}: {each['code']}: {each['text']}", soft_wrap=True)
-    console.print(f"see {summary['report']}")
+    console.print(f"see runs/{summary['run']}/report.html")

@@ -37,7 +37,7 @@ def status_of(root: Path) -> dict[str, Any]:
         "recalculations": recalculations(workspace, report),
         "audit": report.get("audit", {}),
         "running": running(root),
-        "next": next_step(str(root), catalog.business_date is not None, unsettled, report),
+        "next": next_step(str(root), catalog.business_date, unsettled, report),
     }
 
 
@@ -82,7 +82,7 @@ def missed(workspace: Workspace) -> list[str]:
 
 def show(status: Mapping[str, Any]) -> None:
     """The status for people."""
-    print(f"last night: {status['last_night'] or 'none yet'} ({status['nights']} nights)")
+    print(f"last night: {status['last_night'] or 'none yet'} (nights: {status['nights']})")
     if status["deliveries"]:
         head = ("partner", "sequence", "records", "receipts")
         rows = [

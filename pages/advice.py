@@ -1,6 +1,7 @@
 """What an operator should do next, by what a run's report says."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 ADVICE = {
@@ -14,11 +15,11 @@ ADVICE = {
 }
 
 
-def next_step(workspace: str, has_run: bool, unsettled: Sequence[str], report: Mapping[str, Any]) -> str:
+def next_step(workspace: str, last_night: date | None, unsettled: Sequence[str], report: Mapping[str, Any]) -> str:
     """One sentence. workspace: as it is to be written in a command; report: of the last run, empty when there is none."""
     if unsettled:
         return f"run {unsettled[0]} is committed and not finished: give its `lefi nightly` again"
-    if not has_run:
+    if not last_night:
         return f"lefi nightly {workspace} --business-date YYYY-MM-DD"
     watched = {benefit for each in report.get("deliveries", {}).values() for benefit in each["withheld"]}
     for each in report.get("withheld", ()):
@@ -28,4 +29,4 @@ def next_step(workspace: str, has_run: bool, unsettled: Sequence[str], report: M
         return f"the audit found differences ({', '.join(report['audit'])}): `lefi reconcile {workspace}` names them"
     if report.get("quarantine"):
         return f"{len(report['quarantine'])} rejected records freeze somebody: ask the source to correct them, or `lefi release` them"
-    return f"the next night: lefi nightly {workspace} --business-date YYYY-MM-DD"
+    return f"the next night: lefi nightly {workspace} --business-date {last_night + timedelta(days=1)}"

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from pages.advice import ADVICE, next_step
@@ -34,7 +35,7 @@ def night_page(report: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]], 
         f"<header><h1>{text(title)}</h1>\n",
         paragraph(f"Night {report['night']}, run {report['run']}", "soft"),
         headline(report),
-        f'<p class="next"><strong>Next step:</strong> {text(next_step("WORKSPACE", True, (), report))}</p>\n</header>\n',
+        f'<p class="next"><strong>Next step:</strong> {text(next_step("WORKSPACE", date.fromisoformat(report["business_date"]), (), report))}</p>\n</header>\n',
         contents(SECTIONS, "Parts of this page"),
         "<main>\n",
         section(SECTIONS["in"], *came_in(report, nights, names), name="in"),
