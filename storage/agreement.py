@@ -75,11 +75,11 @@ def catalog_and_outbox(workspace: Workspace, catalog: Catalog, under_way: list[s
 
 
 def catalog_and_table(workspace: Workspace, catalog: Catalog, name: str, under_way: bool) -> str | None:
-    """Where a table is not of the night that the catalog says, or files of it are gone."""
+    """Where a table is not of the night that the catalog says, or files of it are gone, or another writer's."""
     folder = table_folder(workspace, name)
     place, state = folder.relative_to(workspace.root), tables.state_of(folder)
     if state.gone:
-        return f"{place}: {len(state.gone)} of its files are not there, or damaged"
+        return f"{place}: {len(state.gone)} of its files are not there, damaged, or not ours"
     expected = catalog.tables.get(name, 0)
     if state.night < expected or (state.night > expected and not under_way):
         return f"{place} is of night {state.night}, store/catalog.json of night {expected}"

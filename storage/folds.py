@@ -107,13 +107,18 @@ def write(
 ) -> list[TableFile]:
     """Write the fold of some units into a folder. changed: what is made of its rows, as many and in their order."""
     pieces = ranges(joined, buckets) if "bucket" in schema else [(0, buckets)]
-    again = f"-e{edition}" if edition > 1 else ""
     staged = []
     for number, (first, last) in enumerate(pieces, 1):
-        name = f"fold-{joined[0].first:06d}-{joined[-1].last:06d}-{number:04d}of{len(pieces):04d}{again}.parquet"
-        staged.append(tables.stage(into / name, changed(rows_of(joined, schema, first, last))))
+        rows = changed(rows_of(joined, schema, first, last))
+        staged.append(tables.stage(into / file_name(joined, number, len(pieces), edition), rows))
         reach(f"fold.{table}")
     return staged
+
+
+def file_name(joined: Sequence[Unit], number: int, count: int, edition: int = 1) -> str:
+    """What a file of the fold of some units is called. number: from 1 to `count`."""
+    again = f"-e{edition}" if edition > 1 else ""
+    return f"fold-{joined[0].first:06d}-{joined[-1].last:06d}-{number:04d}of{count:04d}{again}.parquet"
 
 
 def next_edition(folder: Path) -> int:

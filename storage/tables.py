@@ -6,6 +6,7 @@ a table that has seen the night is left alone, so settling again after a crash c
 
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -30,6 +31,8 @@ LOG = "_delta_log"
 ROW_GROUP_ROWS = 16_384  # measured on 256 000 facts: smaller and larger ones cost more, to write and to read, whole or by person
 CHECKPOINT = 10
 NOTHING_ELSE: Mapping[str, int] = {}
+RESTORE = "RESTORE"  # Delta's operation that makes a table what it was
+OURS = re.compile(r"(?:night|fold-\d{6})-(\d{6})-")  # how names of our files begin, and the last night that they hold
 
 
 @dataclass(frozen=True)
@@ -122,8 +125,8 @@ def files_of(table: DeltaTable | None, folder: Path) -> tuple[TableFile, ...]:
 
 @dataclass(frozen=True)
 class State:
-    """A table. gone: names of live files that do not lie there, the log's if it cannot be read; files: names of the live ones; night: the last that
-    wrote to it, 0 when none did; doublings: of its buckets."""
+    """A table. gone: names of live files that do not lie there or that we did not write, the log's if it cannot be read or does not say of how many
+    buckets it is; files: names of the live ones; night: the last whose rows it has, 0 when none wrote; doublings: of its buckets."""
 
     gone: list[str]
     files: list[str]
@@ -136,8 +139,10 @@ def state_of(folder: Path) -> State:
     try:
         table = opened(folder)
         live = files_of(table, folder)
-        gone = [Path(file.path).name for file in live if not place(file.path).exists()]
-        return State(gone, [Path(file.path).name for file in live], last_of(table), last_of(table, DOUBLINGS))
+        gone = [Path(file.path).name for file in live if not (OURS.match(Path(file.path).name) and place(file.path).exists())]
+        doublings = last_of(table, DOUBLINGS)
+        unsaid = [LOG] if doublings and is_restored(table) else []
+        return State(gone + unsaid, [Path(file.path).name for file in live], last_of(table), doublings)
     except DeltaError:
         return State([LOG], [], 0, 0)
 
@@ -148,8 +153,20 @@ def night_of(folder: Path) -> int:
 
 
 def last_of(table: DeltaTable | None, application: str = APPLICATION) -> int:
-    """The last night that wrote to a table that is open, or did something else to it."""
-    return (table.transaction_version(application) or 0) if table else 0
+    """The last night that wrote to a table that is open, or did something else to it.
+
+    Delta's RESTORE brings back files and leaves the transaction ids as they were: of a table that it was the last to touch, the files tell the night.
+    """
+    said = (table.transaction_version(application) or 0) if table else 0
+    if table is None or not said or application != APPLICATION or not is_restored(table):
+        return said
+    nights = (OURS.match(Path(path).name) for path in table.file_uris())
+    return min(said, max((int(found[1]) for found in nights if found), default=0))
+
+
+def is_restored(table: DeltaTable | None) -> bool:
+    """Whether Delta's RESTORE was the last to touch a table."""
+    return table is not None and table.history(1)[0].get("operation") == RESTORE
 
 
 def doublings_of(folder: Path) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 from schemas.frames import TABLES
 from storage import tables
@@ -157,8 +158,27 @@ def test_ledger_and_queues_are_made_anew_from_the_outbox_with_equal_rows(story: 
 def test_files_that_are_gone_from_the_ledger_are_found_out_and_made_anew(story: Story) -> None:
     world = story.world.twin("files")
     next(iter((world.root / "store" / "told").glob("night-000002-*.parquet"))).unlink()
-    refused(world, "store/told: 1 of its files are not there, or damaged")
+    refused(world, "store/told: 1 of its files are not there, damaged, or not ours")
     assert rebuilt(world)["told"] == {"found": 3, "rebuilt": 1}
+    is_whole_again(world, story)
+
+
+def test_a_table_that_delta_restored_is_found_out(story: Story) -> None:
+    """RESTORE leaves the transaction ids as they were; the live files tell the night. The files of the nights after it still lie there."""
+    world = story.world.twin("restored")
+    folder = table_folder(Workspace(world.root), "told")
+    DeltaTable(str(folder)).restore(2)
+    refused(world, "store/told is of night 2, store/catalog.json of night 4")
+    assert rebuilt(world)["told"] == {"found": 2, "rebuilt": 0}
+    is_whole_again(world, story)
+
+
+def test_another_writers_file_is_found_out(story: Story) -> None:
+    """OPTIMIZE keeps the rows, not the nights: its file is refused, and what lies there is taken in again."""
+    world = story.world.twin("optimized")
+    DeltaTable(str(table_folder(Workspace(world.root), "told"))).optimize.compact()
+    refused(world, "store/told: 1 of its files are not there, damaged, or not ours")
+    assert rebuilt(world)["told"] == {"found": 4, "rebuilt": 0}
     is_whole_again(world, story)
 
 
