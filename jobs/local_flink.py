@@ -48,6 +48,7 @@ def both(place: Place, conf: Cluster) -> str:
         "restart-strategy.type": "fixed-delay",
         "restart-strategy.fixed-delay.attempts": "3",
         "restart-strategy.fixed-delay.delay": "1s",
+        "classloader.resolve-order": "parent-first",  # the jars are the same; else Beam ends the Python workers after each step
         "heartbeat.interval": "2000",
         "heartbeat.timeout": "10000",
         "cluster.evenly-spread-out-slots": "true",

@@ -23,6 +23,9 @@ from storage.conf import read_engines
 CONNECT_SECONDS = 5
 LONGEST_SECONDS = 7 * 86_400  # Beam's limit for a job that Prism runs: 60 seconds, where nothing is said
 SHOWN = 300
+WORKER_KEPT_MILLIS = (
+    30_000  # a Python worker waits for the next step; where nothing is said, each step starts one of its own, which takes seconds
+)
 NAMES = tuple(Engines.model_fields)
 Build = Callable[[beam.Pipeline, Plan], object]
 
@@ -40,9 +43,9 @@ class Engine:
     arguments: tuple[str, ...] = ()
     addresses: tuple[tuple[str, str], ...] = ()
 
-    def options(self) -> PipelineOptions:
-        """Beam's options; never those of the command line."""
-        return PipelineOptions(list(self.arguments))
+    def options(self, job: str) -> PipelineOptions:
+        """Beam's options; never those of the command line. job: how the engine's own pages call it."""
+        return PipelineOptions([*self.arguments, f"--job_name={job}"])
 
     def require_answer(self) -> None:
         """See that the engine is there. LefiError says what is not, and what to do."""
@@ -97,6 +100,7 @@ def cluster(name: str, conf: Cluster) -> Engine:
         f"--environment_config={conf.workers}",
         f"--parallelism={conf.parallelism}",
         f"--sdk_worker_parallelism={conf.workers_of_each}",
+        f"--environment_cache_millis={WORKER_KEPT_MILLIS}",
     )
     pool = (("the worker pool", conf.workers),) if conf.environment == "EXTERNAL" else ()
     return Engine(name, PortableRunner, conf.at_once, arguments, (("Beam's job server", conf.endpoint), *pool))
@@ -110,7 +114,7 @@ def run(build: Build, plan: Plan, engine: Engine) -> Plan:
     engine.require_answer()
     attempt = plan.begin()
     try:
-        with beam.Pipeline(runner=engine.runner(), options=engine.options()) as pipeline:
+        with beam.Pipeline(runner=engine.runner(), options=engine.options(f"lefi-{plan.run}")) as pipeline:
             build(pipeline, attempt)
     except (RuntimeError, LefiError, OSError, grpc.RpcError) as error:
         raise_noted(attempt.staging)

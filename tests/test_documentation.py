@@ -81,7 +81,7 @@ def test_the_commands_of_readme_and_security_run(tmp_path: Path) -> None:
 
 
 def test_every_page_is_in_the_site_and_every_link_leads_somewhere() -> None:
-    listed = re.findall(r"[a-z]+\.md", (ROOT / "mkdocs.yml").read_text("utf-8"))
+    listed = re.findall(r"[a-z-]+\.md", (ROOT / "mkdocs.yml").read_text("utf-8"))
     assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
     assert yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["theme"]["name"] == "readthedocs"
     for page in PAGES:
