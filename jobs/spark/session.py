@@ -14,7 +14,6 @@ DELTA = {
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # else a time of Parquet's first years, without a zone
-    "spark.sql.ansi.enabled": "true",  # a number that does not fit, or a text that is none, is an error and no null
     "spark.databricks.delta.snapshotPartitions": "2",  # of a log with few files
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",  # into so many tasks VACUUM cuts the list of files: 10 000 by default
 }

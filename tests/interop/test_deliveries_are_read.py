@@ -11,6 +11,7 @@ import pytest
 from schemas.contracts import DELIVERY_RECORD
 from tests.interop.rows import HERE, ROOT, Row, everything, files_of, java, json_lines, nights, ours, plain, run, texts
 from tests.kit import World
+from tests.spark.session import session
 from tests.straight import straight
 
 DUCKDB = ROOT / ".venv-duckdb" / "bin" / "python"
@@ -65,10 +66,7 @@ def by_duckdb(paths: list[Path], scratch: Path) -> list[Row]:
 
 
 def by_spark(paths: list[Path], _: Path) -> list[Row]:
-    pytest.importorskip("pyspark", reason="SKIPPED: no PySpark (make test-all installs it), so nothing was read by Spark")
-    from jobs.spark.session import start
-
-    read = start("tests", "local[2]").read.format("avro")
+    read = session().read.format("avro")
     return [plain(row.asDict(recursive=True)) for path in paths for row in read.load(str(path)).collect()]
 
 

@@ -16,6 +16,7 @@ from schemas.contracts import BY_DATASET, Contract, bare, is_nullable
 from storage.inbox import HEAD
 from tests.interop.rows import NIGHTS, Row, everything, files_of, java, nights, ours, plain, run
 from tests.kit import ANNA, World, avro_rows
+from tests.spark.session import session
 from tests.straight import straight
 
 Schema = dict[str, Any]
@@ -92,10 +93,7 @@ def by_java(files: list[tuple[Path, Contract]], scratch: Path) -> Written:
 
 def by_spark(files: list[tuple[Path, Contract]], scratch: Path) -> Written:
     """Spark's writer with the contract's schema as `avroSchema`, every codec by turns."""
-    pytest.importorskip("pyspark", reason="SKIPPED: no PySpark (make test-all installs it), so nothing was written by Spark")
-    from jobs.spark.session import start
-
-    spark = start("tests", "local[2]")
+    spark = session()
     written = {}
     for place, (path, contract) in enumerate(files):
         out = scratch / f"{place}"
@@ -162,10 +160,7 @@ def test_drops_of_other_writers_are_delivered_alike(story: World, expected: list
 @pytest.mark.slow
 def test_what_spark_writes_without_the_contracts_schema_is_refused_by_name(world: World, tmp_path: Path) -> None:
     """Spark alone makes texts nullable and money a fixed: `avroSchema` is needed, and the night says which field is wrong."""
-    pytest.importorskip("pyspark", reason="SKIPPED: no PySpark (make test-all installs it), so nothing was written by Spark")
-    from jobs.spark.session import start
-
-    spark = start("tests", "local[2]")
+    spark = session()
     world.partner("BOLAGET", "FK:SJP")
     world.subscribe("BOLAGET", ANNA, "FK:SJP")
     world.decision(ANNA, "FK:SJP", "D", "2024-05-01", "2024-05-20")
