@@ -18,7 +18,7 @@ demo: .venv/installed               ## the main job: a population, three nights,
 test: .venv/installed               ## the tests, at most 10 minutes
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow"
 
-test-all: .venv/installed .venv/spark .venv-duckdb/installed   ## what is longer, too
+test-all: .venv/installed .venv/spark .venv-duckdb/installed engines   ## what is longer, too
 	$(BIN)/pytest -q -n 2 --dist loadfile
 
 check: .venv/installed              ## ruff, mypy strict, import direction

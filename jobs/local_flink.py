@@ -47,7 +47,7 @@ def both(place: Place, conf: Cluster) -> str:
         "rest.bind-address": page_host,
         "restart-strategy.type": "fixed-delay",
         "restart-strategy.fixed-delay.attempts": "3",
-        "restart-strategy.fixed-delay.delay": "1s",
+        "restart-strategy.fixed-delay.delay": f"{conf.worker_kept_seconds + 5}s",  # by then a Python worker that died is forgotten
         "classloader.resolve-order": "parent-first",  # the jars are the same; else Beam ends the Python workers after each step
         "heartbeat.interval": "2000",
         "heartbeat.timeout": "10000",

@@ -23,9 +23,6 @@ from storage.conf import read_engines
 CONNECT_SECONDS = 5
 LONGEST_SECONDS = 7 * 86_400  # Beam's limit for a job that Prism runs: 60 seconds, where nothing is said
 SHOWN = 300
-WORKER_KEPT_MILLIS = (
-    30_000  # a Python worker waits for the next step; where nothing is said, each step starts one of its own, which takes seconds
-)
 NAMES = tuple(Engines.model_fields)
 Build = Callable[[beam.Pipeline, Plan], object]
 
@@ -100,7 +97,7 @@ def cluster(name: str, conf: Cluster) -> Engine:
         f"--environment_config={conf.workers}",
         f"--parallelism={conf.parallelism}",
         f"--sdk_worker_parallelism={conf.workers_of_each}",
-        f"--environment_cache_millis={WORKER_KEPT_MILLIS}",
+        f"--environment_cache_millis={1000 * conf.worker_kept_seconds}",
     )
     pool = (("the worker pool", conf.workers),) if conf.environment == "EXTERNAL" else ()
     return Engine(name, PortableRunner, conf.at_once, arguments, (("Beam's job server", conf.endpoint), *pool))

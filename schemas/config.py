@@ -144,7 +144,8 @@ class Cluster(Embedded):
     """An engine that runs by itself.
 
     endpoint: of Beam's job server; page: of the engine's own pages; master: of its workers' master; parallelism: steps at the same time;
-    environment, workers: how Beam gets a Python worker, and what it needs for that; workers_of_each: processes for each worker of the engine.
+    environment, workers: how Beam gets a Python worker, and what it needs for that; workers_of_each: processes for each worker of the engine;
+    worker_kept_seconds: how long a Python worker waits for another step.
     """
 
     endpoint: Address
@@ -154,6 +155,7 @@ class Cluster(Embedded):
     environment: Literal["EXTERNAL", "DOCKER", "PROCESS"] = "EXTERNAL"
     workers: str = Field(min_length=1)
     workers_of_each: int = Field(default=1, ge=1)
+    worker_kept_seconds: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def pool_has_an_address(self) -> "Cluster":

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from jobs.local_engine import Started, members
 from tests.faults.stories import rows_of
 from tests.kit import ANNA, ROOT, World, span
 
@@ -116,14 +117,10 @@ def process_of(engine: str, name: str) -> int:
     return int(json.loads(command("status", engine, "--json").stdout)["processes"][name])
 
 
-def started_with(words: str) -> list[int]:
-    """The processes of this machine whose command line has some words."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if words in path.read_text("utf-8", "replace").replace("\0", " "):
-                found.append(int(path.parent.name))
-    return found
+def children_of(engine: str, name: str) -> list[int]:
+    """The processes that a process of an engine has started: executors of a worker, Python's workers of the pool."""
+    leader = process_of(engine, name)
+    return [process for process in members(Started(name, leader, 0)) if process != leader]
 
 
 def with_a_loss(world: World, date: str, runner: str, lose: Callable[[], None], code: int = 0) -> str:
@@ -146,11 +143,3 @@ def kill(*processes: int) -> None:
     assert processes, "there is none"
     for process in processes:
         os.kill(process, signal.SIGKILL)
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for something."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)

@@ -9,6 +9,7 @@ from tests.engines.conftest import Told
 from tests.engines.story import (
     NIGHTS,
     after,
+    children_of,
     command,
     five_nights,
     kill,
@@ -16,7 +17,6 @@ from tests.engines.story import (
     process_of,
     rehearsed,
     same_rows,
-    started_with,
     up,
     with_a_loss,
 )
@@ -56,7 +56,7 @@ def test_a_task_manager_that_is_killed_is_made_up_for(told: Told) -> None:
 
 def test_a_python_worker_that_is_killed_is_made_up_for(told: Told) -> None:
     world = told.before.twin("worker")
-    with_a_loss(world, NIGHTS[0], "flink", lambda: kill(*started_with("sdk_worker import SdkHarness")))
+    with_a_loss(world, NIGHTS[0], "flink", lambda: kill(*children_of("flink", "worker-pool")))
     assert after(world) == told.nights[0]
 
 
@@ -79,11 +79,6 @@ def test_a_job_server_that_is_killed_ends_the_command_and_the_next_one_completes
     assert night(world, NIGHTS[0], "flink") == told.nights[0]
 
 
-def test_an_error_of_ours_comes_back_from_a_worker_as_it_was(told: Told) -> None:
-    world = told.before.twin("error")
-    drop = world.folder("persons", NIGHTS[0])
-    part = next(path for path in drop.iterdir() if path.name != "_drop.json")
-    whole = part.read_bytes()
-    world.process("nightly", "--business-date", NIGHTS[0], "--runner", "flink", failpoint="outbox.write:part-00001.avro=full")
-    assert after(world) == told.nights[0], "the disk was full once, and the step repeated"
-    assert part.read_bytes() == whole
+def test_a_disk_that_is_full_once_is_made_up_for(told: Told) -> None:
+    world = told.before.twin("full")
+    assert night(world, NIGHTS[0], "flink", failpoint="tables.stage:tables=full") == told.nights[0]

@@ -11,6 +11,7 @@ from tests.engines.conftest import Told
 from tests.engines.story import (
     NIGHTS,
     after,
+    children_of,
     command,
     five_nights,
     kill,
@@ -18,7 +19,6 @@ from tests.engines.story import (
     process_of,
     rehearsed,
     same_rows,
-    started_with,
     up,
     with_a_loss,
 )
@@ -56,7 +56,7 @@ def test_five_nights_have_the_same_bytes_and_no_task_fails(told: Told) -> None:
 
 def test_an_executor_that_is_killed_is_made_up_for(told: Told) -> None:
     world = told.before.twin("executor")
-    with_a_loss(world, NIGHTS[0], "spark", lambda: kill(started_with("CoarseGrainedExecutorBackend --driver-url")[0]))
+    with_a_loss(world, NIGHTS[0], "spark", lambda: kill(*children_of("spark", "worker-1")))
     assert after(world) == told.nights[0]
 
 
