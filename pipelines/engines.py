@@ -97,6 +97,7 @@ def cluster(name: str, conf: Cluster) -> Engine:
         f"--environment_config={conf.workers}",
         f"--parallelism={conf.parallelism}",
         f"--sdk_worker_parallelism={conf.workers_of_each}",
+        *(f"--files_to_stage={path}" for path in conf.files_to_stage),
         f"--environment_cache_millis={1000 * conf.worker_kept_seconds}",
     )
     pool = (("the worker pool", conf.workers),) if conf.environment == "EXTERNAL" else ()

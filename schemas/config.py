@@ -145,7 +145,8 @@ class Cluster(Embedded):
 
     endpoint: of Beam's job server; page: of the engine's own pages; master: of its workers' master; parallelism: steps at the same time;
     environment, workers: how Beam gets a Python worker, and what it needs for that; workers_of_each: processes for each worker of the engine;
-    worker_kept_seconds: how long a Python worker waits for another step.
+    worker_kept_seconds: how long a Python worker waits for another step; files_to_stage: what each job brings to the engine's workers,
+    all jars of the job server where none is named.
     """
 
     endpoint: Address
@@ -156,6 +157,7 @@ class Cluster(Embedded):
     workers: str = Field(min_length=1)
     workers_of_each: int = Field(default=1, ge=1)
     worker_kept_seconds: int = Field(default=0, ge=0)
+    files_to_stage: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def pool_has_an_address(self) -> "Cluster":
