@@ -35,7 +35,7 @@ def child(root: Path, way: str) -> None:
     if way != THREADS:
         side_by_side.THREADS = 1
     if way == PROCESSES:
-        engines.ENGINES["embedded"] = engines.Engine(FnApiRunner, PER_BATCH, PROCESS_ARGUMENTS)
+        engines.embedded = lambda _: engines.Engine("embedded", FnApiRunner, PER_BATCH, PROCESS_ARGUMENTS)  # type: ignore[assignment]
     report = run_night(Workspace(root), FIRST_DATE, "embedded", quiet)
     print(json.dumps({"stage": report["steps"]["stage"]["seconds"], "deliver": sum(report["seconds"].values())}), flush=True)
 
