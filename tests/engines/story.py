@@ -117,10 +117,9 @@ def process_of(engine: str, name: str) -> int:
     return int(json.loads(command("status", engine, "--json").stdout)["processes"][name])
 
 
-def children_of(engine: str, name: str) -> list[int]:
+def children(leader: int) -> list[int]:
     """The processes that a process of an engine has started: executors of a worker, Python's workers of the pool."""
-    leader = process_of(engine, name)
-    return [process for process in members(Started(name, leader, 0)) if process != leader]
+    return [process for process in members(Started("", leader, 0)) if process != leader]
 
 
 def with_a_loss(world: World, date: str, runner: str, lose: Callable[[], None], code: int = 0) -> str:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs.local_engine import asked
+from jobs.local_engine import asked, place_of
 from tests.engines.conftest import Told
 from tests.engines.story import (
     NIGHTS,
     after,
-    children_of,
+    children,
     command,
     five_nights,
     kill,
@@ -37,6 +37,11 @@ def jobs() -> list[dict[str, object]]:
     return list(asked(f"{PAGE}/jobs/overview")["jobs"])
 
 
+def log_of_manager() -> str:
+    """What the job manager wrote."""
+    return (place_of("flink").logs / "job-manager.log").read_text("utf-8", "replace")
+
+
 def test_five_nights_have_the_same_bytes_and_no_task_fails(told: Told) -> None:
     world = told.before.twin("flink")
     assert five_nights(world, "flink") == told.nights
@@ -49,25 +54,31 @@ def test_five_nights_have_the_same_bytes_and_no_task_fails(told: Told) -> None:
 
 def test_a_task_manager_that_is_killed_is_made_up_for(told: Told) -> None:
     world = told.before.twin("task-manager")
-    with_a_loss(world, NIGHTS[0], "flink", lambda: kill(process_of("flink", "task-manager-2")))
+    lost = process_of("flink", "task-manager-2")
+    with_a_loss(world, NIGHTS[0], "flink", lambda: kill(lost))
     assert after(world) == told.nights[0]
+    assert "tasks will be restarted" in log_of_manager()
     assert "task-manager-2   has ended, and nobody has stopped it" in command("status", "flink").stdout
 
 
 def test_a_python_worker_that_is_killed_is_made_up_for(told: Told) -> None:
     world = told.before.twin("worker")
-    with_a_loss(world, NIGHTS[0], "flink", lambda: kill(*children_of("flink", "worker-pool")))
+    pool = process_of("flink", "worker-pool")
+    with_a_loss(world, NIGHTS[0], "flink", lambda: kill(*children(pool)))
     assert after(world) == told.nights[0]
+    assert "tasks will be restarted" in log_of_manager()
 
 
 def test_a_python_worker_that_dies_while_it_writes_a_delivery_leaves_nothing_in_the_outbox(told: Told) -> None:
     world = told.before.twin("torn")
     assert night(world, NIGHTS[0], "flink", failpoint="outbox.write:part-00001.avro=torn") == told.nights[0]
+    assert "tasks will be restarted" in log_of_manager()
 
 
 def test_a_job_server_that_is_killed_ends_the_command_and_the_next_one_completes(told: Told) -> None:
     world = told.before.twin("job-server")
-    said = with_a_loss(world, NIGHTS[0], "flink", lambda: kill(process_of("flink", "job-server")), code=1)
+    server = process_of("flink", "job-server")
+    said = with_a_loss(world, NIGHTS[0], "flink", lambda: kill(server), code=1)
     assert "lefi: --runner flink: the job server went away while the job was running" in said
     assert not world.outbox()
     assert (

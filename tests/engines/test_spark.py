@@ -11,7 +11,7 @@ from tests.engines.conftest import Told
 from tests.engines.story import (
     NIGHTS,
     after,
-    children_of,
+    children,
     command,
     five_nights,
     kill,
@@ -56,7 +56,8 @@ def test_five_nights_have_the_same_bytes_and_no_task_fails(told: Told) -> None:
 
 def test_an_executor_that_is_killed_is_made_up_for(told: Told) -> None:
     world = told.before.twin("executor")
-    with_a_loss(world, NIGHTS[0], "spark", lambda: kill(*children_of("spark", "worker-1")))
+    worker = process_of("spark", "worker-1")
+    with_a_loss(world, NIGHTS[0], "spark", lambda: kill(*children(worker)))
     assert after(world) == told.nights[0]
 
 
@@ -68,7 +69,8 @@ def test_a_python_worker_that_dies_while_it_stages_is_made_up_for(told: Told) ->
 
 def test_a_job_server_that_is_killed_ends_the_command_and_the_next_one_completes(told: Told) -> None:
     world = told.before.twin("job-server")
-    said = with_a_loss(world, NIGHTS[0], "spark", lambda: kill(process_of("spark", "job-server")), code=1)
+    server = process_of("spark", "job-server")
+    said = with_a_loss(world, NIGHTS[0], "spark", lambda: kill(server), code=1)
     assert "lefi: --runner spark: the job server went away while the job was running" in said
     assert not world.outbox()
     command("stop", "spark")
