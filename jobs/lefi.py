@@ -122,10 +122,15 @@ def workspace_at(root: Path) -> "Workspace":
     return Workspace(root)
 
 
+def plain(value: Any) -> str:
+    """How a value that JSON does not know is written: dates and times as ISO 8601 has them."""
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
 def finish(summary: Mapping[str, Any], as_json: bool, show: Callable[[Mapping[str, Any]], None]) -> None:
     """End a command with its summary, for programs or for people."""
     if as_json:
-        print(json.dumps(summary, ensure_ascii=False, default=str))
+        print(json.dumps(summary, ensure_ascii=False, default=plain))
     else:
         show(summary)
 
