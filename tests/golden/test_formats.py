@@ -270,10 +270,11 @@ ARGUMENTS = {
     "status": (),
     "rebuild": (),
     "compact": ("--all",),
+    "rebucket": (),
     "erase": (),
     "export": ("--partner", "BOLAGET", "--to", "/nowhere", "--recipient", str(x25519.Identity.generate().to_public())),
 }
-NO_WORKSPACE = {"receive", "unpack", "key", "schemas"}  # these read or write what lies elsewhere
+NO_WORKSPACE = {"receive", "unpack", "key", "schemas", "engines"}  # these read or write what lies elsewhere
 
 
 def test_every_command_is_among_those_that_are_tried() -> None:

@@ -164,7 +164,7 @@ def test_the_same_night_twice_changes_nothing_and_says_so(story: Story) -> None:
     first = world.night(SECOND)
     files = {path: path.read_bytes() for path in (world.root / "lake").rglob("*") if path.is_file()}
     again = world.night(SECOND)
-    assert again.json == first.json
+    assert again.json | {"work": None} == first.json | {"work": None}  # what this command itself took is another matter
     assert f"the night of {SECOND} is done already" in again.err
     assert world.outbox() == story.second
     assert {path: path.read_bytes() for path in (world.root / "lake").rglob("*") if path.is_file()} == files
