@@ -107,6 +107,7 @@ def test_the_shell_completes_commands_and_options() -> None:
     assert "--business-date" in completed("lefi nightly ws --b", 3)
 
 
+@pytest.mark.slow
 def test_progress_is_shown_on_a_terminal_and_not_in_a_pipe(tmp_path: Path) -> None:
     arguments = ("--persons", "300", "--nights", "2", "--seed", "1")
     run("init", str(tmp_path / "ws"))

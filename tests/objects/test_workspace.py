@@ -84,6 +84,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> World:
         return world
 
 
+@pytest.mark.slow
 def test_a_night_is_that_of_a_disk(remote: World, twin: World) -> None:
     tell(remote)
     remote.night(NIGHTS[0])

@@ -33,6 +33,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], str]:
     return lambda facts: str(facts * room.FACT_BYTES)
 
 
+@pytest.mark.slow
 def test_the_same_bytes_go_out_for_any_budget(tmp_path: Path, tiny: Callable[[int], str]) -> None:
     world = World(tmp_path / "ws")
     small_story(world, DATES[0], DATES[1])
