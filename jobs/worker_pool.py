@@ -7,7 +7,7 @@ from pathlib import Path
 from jobs.local_engine import Part, answers
 from schemas.config import Cluster
 
-MODULE = "apache_beam.runners.worker.worker_pool_main"
+MODULE = "pipelines.worker_pool"
 
 
 def worker_pool(conf: Cluster) -> Part:
@@ -15,7 +15,7 @@ def worker_pool(conf: Cluster) -> Part:
     port = conf.workers.rpartition(":")[2]
     return Part(
         "worker-pool",
-        [sys.executable, "-m", MODULE, f"--service_port={port}"],
+        [sys.executable, "-m", MODULE, port],
         lambda: answers(conf.workers),
         {"Python's workers": conf.workers},
         {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
