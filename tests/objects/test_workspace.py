@@ -218,7 +218,7 @@ def test_all_commands_work_there(remote: World, twin: World, tmp_path: Path) -> 
 def everything(world: World, scratch: Path) -> list[object]:
     """Give every command that is not about nights alone; what each says, but for times and memory."""
     scratch.mkdir()
-    said: list[object] = [world.lefi("status", "--json").json["business_date"]]
+    said: list[object] = [world.lefi("status", "--json").json["last_night"]]
     said.append(world.lefi("retract", "--source-run", "mistaken", "--reason", "a mistake", "--json").json)
     said.append(world.lefi("refresh", "--partner", "BOLAGET", "--benefit", "FK:SJP", "--json").json)
     world.lefi("rehearse", "--business-date", NIGHTS[2], "--json")
