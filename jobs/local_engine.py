@@ -15,10 +15,13 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from schemas.config import Cluster
 from schemas.errors import LefiError, RefusedError, UsageError
 from storage import durable
 
 LIST = "processes.json"
+WORKERS = 2
+HEAP_MIB = 512
 START_SECONDS = 240
 STOP_SECONDS = 15
 TAIL_LINES = 5
@@ -95,6 +98,27 @@ def place_of(engine: str) -> Place:
 def java(place: Place, heap_mib: int, main: str, *arguments: str, settings: Sequence[str] = ()) -> list[str]:
     """The command line of a Java program of an engine."""
     return ["java", f"-Xmx{heap_mib}m", *JAVA_OPTIONS, *settings, "-cp", place.class_path, main, *arguments]
+
+
+def job_server(
+    place: Place, conf: Cluster, main: str, *arguments: str, settings: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> Part:
+    """Beam's job server of an engine, which makes its jobs of our pipelines. arguments: what it is told besides where it answers."""
+    host, _, port = conf.endpoint.rpartition(":")
+    told = [
+        f"--job-host={host}",
+        f"--job-port={port}",
+        "--artifact-port=0",
+        "--expansion-port=0",
+        f"--artifacts-dir={place.run / 'artifacts'}",
+    ]
+    return Part(
+        "job-server",
+        java(place, HEAP_MIB, main, *told, *arguments, settings=settings),
+        lambda: answers(conf.endpoint),
+        {"Beam's job server": conf.endpoint},
+        environment or {},
+    )
 
 
 def start(place: Place, parts: Sequence[Part], say: Say) -> list[Started]:

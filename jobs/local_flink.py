@@ -1,13 +1,9 @@
 """A Flink cluster on this machine: a job manager, two task managers, Python's worker pool, and Beam's job server."""
 
-from collections.abc import Sequence
-
-from jobs.local_engine import Part, Place, answers, asked, java
+from jobs.local_engine import HEAP_MIB, WORKERS, Part, Place, asked, java, job_server
 from jobs.worker_pool import worker_pool
 from schemas.config import Cluster
 
-WORKERS = 2
-HEAP_MIB = 512
 ENTRY = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 WORKER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 JOB_SERVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
@@ -31,7 +27,12 @@ def parts(place: Place, conf: Cluster) -> list[Part]:
             lambda: (asked(f"{page}/overview") or {}).get("taskmanagers", 0) >= number,
         )
 
-    return [manager, *map(worker, range(1, WORKERS + 1)), worker_pool(conf), job_server(place, conf)]
+    return [
+        manager,
+        *map(worker, range(1, WORKERS + 1)),
+        worker_pool(conf),
+        job_server(place, conf, JOB_SERVER, f"--flink-master={conf.page}"),
+    ]
 
 
 def both(place: Place, conf: Cluster) -> str:
@@ -79,20 +80,3 @@ def memory(number: int, slots: int) -> list[str]:
         "taskmanager.memory.jvm-overhead.max": "64m",
     }
     return [f"-D{name}={value}" for name, value in values.items()]
-
-
-def job_server(place: Place, conf: Cluster) -> Part:
-    """Beam's job server, which makes Flink jobs of pipelines."""
-    return Part(
-        "job-server",
-        java(place, HEAP_MIB, JOB_SERVER, *served(place, conf), f"--flink-master={conf.page}"),
-        lambda: answers(conf.endpoint),
-        {"Beam's job server": conf.endpoint},
-    )
-
-
-def served(place: Place, conf: Cluster) -> Sequence[str]:
-    """What every job server of Beam's is told."""
-    host, _, port = conf.endpoint.rpartition(":")
-    artifacts = place.run / "artifacts"
-    return [f"--job-host={host}", f"--job-port={port}", "--artifact-port=0", "--expansion-port=0", f"--artifacts-dir={artifacts}"]

@@ -1,12 +1,9 @@
 """A Spark cluster on this machine: a master, two workers, Python's worker pool, and Beam's job server, which is each job's driver."""
 
-from jobs.local_engine import JAVA_OPTIONS, Part, Place, answers, asked, java
-from jobs.local_flink import served
+from jobs.local_engine import HEAP_MIB, JAVA_OPTIONS, WORKERS, Part, Place, asked, java, job_server
 from jobs.worker_pool import worker_pool
 from schemas.config import Cluster
 
-WORKERS = 2
-HEAP_MIB = 512
 MASTER = "org.apache.spark.deploy.master.Master"
 WORKER = "org.apache.spark.deploy.worker.Worker"
 JOB_SERVER = "org.apache.beam.runners.spark.SparkJobServerDriver"
@@ -34,10 +31,10 @@ def parts(place: Place, conf: Cluster) -> list[Part]:
             environment=home,
         )
 
-    return [master, *map(worker, range(1, WORKERS + 1)), worker_pool(conf), job_server(place, conf, home)]
+    return [master, *map(worker, range(1, WORKERS + 1)), worker_pool(conf), driver(place, conf, home)]
 
 
-def job_server(place: Place, conf: Cluster, home: dict[str, str]) -> Part:
+def driver(place: Place, conf: Cluster, home: dict[str, str]) -> Part:
     """Beam's job server with what its jobs say to Spark: each of them has one executor of `parallelism` cores on each worker."""
     host = conf.endpoint.rpartition(":")[0]
     values = {
@@ -49,10 +46,4 @@ def job_server(place: Place, conf: Cluster, home: dict[str, str]) -> Part:
         "spark.local.dir": str(place.run),
     }
     settings = [f"-D{name}={value}" for name, value in values.items()]
-    return Part(
-        "job-server",
-        java(place, HEAP_MIB, JOB_SERVER, *served(place, conf), f"--spark-master-url=spark://{conf.master}", settings=settings),
-        lambda: answers(conf.endpoint),
-        {"Beam's job server": conf.endpoint},
-        home,
-    )
+    return job_server(place, conf, JOB_SERVER, f"--spark-master-url=spark://{conf.master}", settings=settings, environment=home)

@@ -10,10 +10,9 @@ from rich.table import Table
 
 from jobs import progress
 from pipelines.compact import compact
-from pipelines.room import Room
+from pipelines.room import room_of
 from pipelines.run import run_night
 from schemas.errors import LefiError
-from storage.conf import read_machine
 from storage.pace import Amount
 from storage.seals import signer_from
 from storage.workspace import Workspace
@@ -31,8 +30,7 @@ def nightly(
     """Run the night; returns the summary of contract section 2. signing_key: a file, or PEM text; memory_bytes: see pipelines/room.py."""
     place = Workspace(workspace)
     signer = signer_from(signing_key)
-    place.catalog()
-    room = Room(memory_bytes or read_machine(place.conf).memory_bytes)
+    room = room_of(place, memory_bytes)
     with progress.command("nightly", workspace) as watch:
         report = run_night(place, business_date, runner, say, signer, unsigned, room)
         work = watch.work(Amount(**report.get("amount", {})))

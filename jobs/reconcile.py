@@ -9,8 +9,7 @@ from rich.table import Table
 
 from jobs import progress
 from pipelines.reconcile import reconcile as compare
-from pipelines.room import Room
-from storage.conf import read_machine
+from pipelines.room import room_of
 from storage.workspace import Workspace
 
 
@@ -19,8 +18,7 @@ def reconcile(
 ) -> dict[str, Any]:
     """Compare everybody; the summary of contract section 2. The persons stand in the command's file, if one was given."""
     place = Workspace(workspace)
-    place.catalog()
-    room = Room(memory_bytes or read_machine(place.conf).memory_bytes)
+    room = room_of(place, memory_bytes)
     with progress.command("reconcile", workspace) as watch:
         found = dict(compare(place, partner, heal, runner, say, room))
         found.pop("found")

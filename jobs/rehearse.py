@@ -13,8 +13,7 @@ from rich.tree import Tree
 from jobs import progress
 from jobs.terminal import console
 from pipelines.rehearse import rehearse as try_out
-from pipelines.room import Room
-from storage.conf import read_machine
+from pipelines.room import room_of
 from storage.workspace import Workspace
 
 SHOWN = 3  # windows of a sample
@@ -31,8 +30,7 @@ def rehearse(
 ) -> dict[str, Any]:
     """Try a night out. Returns the keys of `nightly` for a night that did not happen, with totals, and `release`."""
     place = Workspace(workspace)
-    place.catalog()
-    room = Room(memory_bytes or read_machine(place.conf).memory_bytes)
+    room = room_of(place, memory_bytes)
     with progress.command("rehearse", workspace) as watch:
         found = try_out(place, business_date, partner, conf, runner, say, room)
         work = watch.work(found["amount"])

@@ -18,9 +18,10 @@ def concerned(first: int, last: int, choice: Choice, plan: Plan, permissions: pl
     Concerned are those with facts, register records or orders tonight, those moved by a merge, what is touched or waits in a refresh, and
     whose subscription owes something or ends. A refresh for no one person, a recalculation, a retraction and a release may concern everybody.
     """
-    if everybody(choice, plan) or not any(
+    nobody_subscribes = not any(
         file.rows for file in plan.files["subscriptions"]
-    ):  # none stands: there is nobody to leave unread
+    )  # as before a first night: there is nobody to leave unread
+    if nobody_subscribes or everybody(choice, plan):
         return None
     decided = plan.decisions
     moves = choice.linked.moves

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from schemas.errors import UsageError
+from storage.conf import read_machine
+from storage.workspace import Workspace
 
 MIB = 1 << 20
 BASE_BYTES = 330 * MIB  # a night of next to nothing: interpreter, libraries, Beam
@@ -66,6 +68,12 @@ class Room:
             return 0
         portion = min(facts, self.facts // 2)
         return portion + (facts - portion) * KEPT_BYTES // FACT_BYTES
+
+
+def room_of(workspace: Workspace, memory_bytes: int | None) -> Room:
+    """The room of a command: what it was given, else that of conf/machine.yaml. UsageError when that is wrong, or this is no workspace."""
+    workspace.catalog()
+    return Room(memory_bytes or read_machine(workspace.conf).memory_bytes)
 
 
 def needed(facts: int) -> int:

@@ -87,7 +87,7 @@ def _lease(path: Path, refused: RefusedError) -> Iterator[None]:
         nonlocal tag
         while tag and not over.wait(LEASE_SECONDS / BEATS):
             with suppress(DiskError):  # the next beat may come through; if none does, another command takes the lock
-                tag = objects.tag_of(path) if objects.replace_if(path, next(texts), tag) else None
+                tag = objects.replace_if(path, next(texts), tag)
 
     beating = threading.Thread(target=beat, daemon=True)
     beating.start()

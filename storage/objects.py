@@ -48,15 +48,14 @@ def put_if_absent(path: Path, data: bytes) -> bool:
     return True
 
 
-def replace_if(path: Path, data: bytes, tag: str) -> bool:
-    """Put an object in the place of one that still has an ETag; False when it has changed."""
+def replace_if(path: Path, data: bytes, tag: str) -> str | None:
+    """Put an object in the place of one that still has an ETag. Returns its own; None, and nothing is put, when that one has changed."""
     store, key = located(path)
     with reaching(path):
         try:
-            obstore.put(store, key, data, mode={"e_tag": tag})
+            return obstore.put(store, key, data, mode={"e_tag": tag})["e_tag"]
         except (PreconditionError, NotFoundError):
-            return False
-    return True
+            return None
 
 
 def tag_of(path: Path) -> str | None:

@@ -142,3 +142,17 @@ def kill(*processes: int) -> None:
     assert processes, "there is none"
     for process in processes:
         os.kill(process, signal.SIGKILL)
+
+
+def loses_its_job_server(world: World, engine: str) -> None:
+    """A night whose job server is killed ends with a sentence, and has delivered nothing."""
+    server = process_of(engine, "job-server")
+    said = with_a_loss(world, NIGHTS[0], engine, lambda: kill(server), code=1)
+    assert f"lefi: --runner {engine}: the job server went away while the job was running" in said
+    assert not world.outbox()
+
+
+def start_anew(engine: str) -> None:
+    """End what is left of an engine, and bring it up again."""
+    command("stop", engine)
+    command("start", engine)

@@ -13,10 +13,12 @@ from tests.engines.story import (
     command,
     five_nights,
     kill,
+    loses_its_job_server,
     night,
     process_of,
     rehearsed,
     same_rows,
+    start_anew,
     up,
     with_a_loss,
 )
@@ -77,16 +79,12 @@ def test_a_python_worker_that_dies_while_it_writes_a_delivery_leaves_nothing_in_
 
 def test_a_job_server_that_is_killed_ends_the_command_and_the_next_one_completes(told: Told) -> None:
     world = told.before.twin("job-server")
-    server = process_of("flink", "job-server")
-    said = with_a_loss(world, NIGHTS[0], "flink", lambda: kill(server), code=1)
-    assert "lefi: --runner flink: the job server went away while the job was running" in said
-    assert not world.outbox()
+    loses_its_job_server(world, "flink")
     assert (
         "Beam's job server does not answer at localhost:8099"
         in world.process("nightly", "--business-date", NIGHTS[0], "--runner", "flink", code=1).err
     )
-    command("stop", "flink")
-    command("start", "flink")
+    start_anew("flink")
     assert night(world, NIGHTS[0], "flink") == told.nights[0]
 
 

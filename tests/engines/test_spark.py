@@ -12,13 +12,14 @@ from tests.engines.story import (
     NIGHTS,
     after,
     children,
-    command,
     five_nights,
     kill,
+    loses_its_job_server,
     night,
     process_of,
     rehearsed,
     same_rows,
+    start_anew,
     up,
     with_a_loss,
 )
@@ -69,10 +70,6 @@ def test_a_python_worker_that_dies_while_it_stages_is_made_up_for(told: Told) ->
 
 def test_a_job_server_that_is_killed_ends_the_command_and_the_next_one_completes(told: Told) -> None:
     world = told.before.twin("job-server")
-    server = process_of("spark", "job-server")
-    said = with_a_loss(world, NIGHTS[0], "spark", lambda: kill(server), code=1)
-    assert "lefi: --runner spark: the job server went away while the job was running" in said
-    assert not world.outbox()
-    command("stop", "spark")
-    command("start", "spark")
+    loses_its_job_server(world, "spark")
+    start_anew("spark")
     assert night(world, NIGHTS[0], "spark") == told.nights[0]
