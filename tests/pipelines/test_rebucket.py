@@ -27,7 +27,7 @@ AFTER = "2018-06-13"
 PARTNERS = ("BOLAGET", "KASSAN")
 PLACES = [
     "rebucket.marked",
-    "durable.write:rebucketing.json",
+    pytest.param("durable.write:rebucketing.json", marks=pytest.mark.slow),
     *(
         pytest.param(place, marks=pytest.mark.slow)
         for place in ("rebucket.facts", "durable.move:told", "tables.commit:subscriptions", "rebucket.totals")
