@@ -9,8 +9,10 @@ from synthetic.dice import Bools, Dice, Ints
 from synthetic.facts import DECISION, PAYMENT, draft, spans
 from synthetic.people import People
 
-# DOMAIN section 5: factors in hundredths from 2022-01-01, those below each age, then 30 and above; and the prisbasbelopp by year.
-BANDS, FACTORS = (21, 23, 25, 27, 29, 30), (248, 253, 258, 263, 268, 273, 278)
+# SFB 35 kap. 18-19 §§: factors in hundredths, by the month from which they hold and by age, those below each age and then 30 and above; and
+# the prisbasbelopp by year.
+MONTHS, BANDS = np.array(["2017-07", "2018-07", "2022-01"], "datetime64[M]").astype(np.int64), (21, 23, 25, 27, 29, 30)
+FACTORS = np.array([[215, 220, 225, 230, 235, 240, 245], [223, 228, 233, 238, 243, 248, 253], [248, 253, 258, 263, 268, 273, 278]])
 BASE_YEARS = tuple(range(2016, 2027))
 BASE_AMOUNTS = (44_300, 44_800, 45_500, 46_500, 47_300, 47_600, 48_300, 52_500, 57_300, 58_800, 59_200)
 RENEWED = 0.97
@@ -98,8 +100,9 @@ def guarantee(
     on = np.maximum(first, first_of(month_of(people.start) // 12 * 12 - 1))
     base = np.array(BASE_AMOUNTS)[np.clip(1970 + month_of(on) // 12, BASE_YEARS[0], BASE_YEARS[-1]) - BASE_YEARS[0]]
     age = (month_of(on) - month_of(people.birth_date(keys[0]))) // 12
+    factor = FACTORS[np.maximum(np.searchsorted(MONTHS, month_of(on), side="right") - 1, 0), np.searchsorted(BANDS, age, side="right")]
     whole = 100 * 40 * 1000
-    exact = np.maximum(np.array(FACTORS)[np.searchsorted(BANDS, age, side="right")] * base * years * extent - income * whole, 0)
+    exact = np.maximum(factor * base * years * extent - income * whole, 0)
     yearly = np.where(exact < 12 * whole, 0, (2 * exact + 12 * whole) // (24 * whole) * 12)
     return granted & (yearly > 0), years, income, yearly
 

@@ -6,6 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 
 from schemas.contracts import BENEFIT_FACT
 from schemas.personnummer import valid
@@ -14,11 +15,11 @@ from synthetic.certificates import SENT
 from synthetic.count import count_days
 from synthetic.dice import Dice
 from synthetic.facts import CLAIM, DECISION, FACT, PAYMENT, held, recorded_days, records
-from synthetic.months import BANDS, FACTORS
 from synthetic.nights import night_facts, touched
 from synthetic.people import People, populate
 from synthetic.scenarios import ORDINARY, SCENARIOS
 from synthetic.stock import stock
+from tests.kit import ROOT
 
 START = date(2026, 1, 5)
 SIZE = 4_000
@@ -173,18 +174,22 @@ def test_activity_support_is_paid_in_arrears_by_the_month(facts: pl.DataFrame) -
     assert len(whole) > len(paid) / 3
 
 
-def test_a_guarantee_is_what_its_rule_makes_it(people: People, drafts: Drafts) -> None:
-    decisions = pl.concat(drafts["FK:SA"]).filter(pl.col("guarantee").is_not_null()).unnest("guarantee")
+@pytest.mark.parametrize("start", [date(2018, 6, 4), date(2021, 12, 6), START], ids=str)
+def test_a_guarantee_is_what_its_rule_makes_it(start: date) -> None:
+    people = populate(Dice((7,)), SIZE, start, ORDINARY)
+    decisions = stock(people, ORDINARY, "FK:SA", np.arange(SIZE)).filter(pl.col("guarantee").is_not_null()).unnest("guarantee")
     assert (decisions["amount"] * 12 == decisions["yearly_amount"]).all()
     assert decisions["insurance_years"].is_between(3, 40).all()
-    stock_only = drafts["FK:SA"][0].filter((pl.col("nr") == 1) & pl.col("guarantee").is_not_null()).unnest("guarantee")
-    assert len(stock_only) > 30
-    for row in stock_only.iter_rows(named=True):
+    first = decisions.filter(nr=1)
+    assert len(first) > 30
+    rule = yaml.safe_load((ROOT / "conf" / "rules" / "guarantee.yaml").read_text("utf-8"))
+    for row in first.iter_rows(named=True):
         born = date.fromordinal(date(1970, 1, 1).toordinal() + int(people.birth_date(np.array([row["person"]]))[0]))
-        on = max(row["period_from"], date(2025, 12, 1))
+        on = max(row["period_from"], date(start.year - 1, 12, 1))
         age = on.year - born.year - (on.month < born.month)
-        factor = next((value for limit, value in zip(BANDS, FACTORS, strict=False) if age < limit), FACTORS[-1])
-        level = Decimal(factor) / 100 * {2025: 58_800, 2026: 59_200}[on.year] * row["insurance_years"] / 40 * row["extent_permille"] / 1000
+        bands = next(each["bands"] for each in reversed(rule["factors"]) if each["from"] <= on)
+        factor = next(band["factor"] for band in bands if band["below"] is None or age < band["below"])
+        level = Decimal(factor) * rule["base_amounts"][on.year]["sek"] * row["insurance_years"] / 40 * row["extent_permille"] / 1000
         exact = (level - row["income_related_yearly"]) / 12
         assert row["yearly_amount"] == 12 * exact.quantize(Decimal(1), ROUND_HALF_UP)
 
