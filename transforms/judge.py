@@ -67,10 +67,9 @@ def judge(waiting: pl.DataFrame, held: pl.DataFrame, overlapping_allowed: Collec
     """
     judged = with_fault(waiting, overlapping_allowed, premature).sort("bucket", "person", "benefit", "fact_id", "version", "arrival")
     sound = judged.lazy().filter(pl.col("code").is_null())
-    known = held.lazy().select(*KEY).unique()
     again = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in KEY)  # judged is sorted by KEY
-    repeated = sound.select(*KEY).filter(again).unique()
-    known_again = sound.select(*KEY).unique().join(known, on=KEY, how="semi")
+    repeated = sound.select(*KEY).filter(again)
+    known_again = sound.select(*KEY).join(held.lazy(), on=KEY, how="semi")
     doubtful = pl.concat([repeated, known_again]).unique().collect()
     if doubtful.is_empty():
         return judged
@@ -94,7 +93,7 @@ def compare_twins(waiting: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     first_waiting = (pl.col("arrival") == pl.col("arrival").min().over(KEY)) & pl.col("waits").all().over(KEY)
     everything = everything.with_columns((~pl.col("waits") | first_waiting).alias("measure"), pl.struct(content).alias("content"))
     measures = everything.filter("measure").select(*KEY, pl.col("content").alias("measured"))
-    others = everything.filter("waits", ~pl.col("measure")).select(*KEY, "arrival", "content")
+    others = everything.filter(~pl.col("measure")).select(*KEY, "arrival", "content")
     return (
         others.join(measures, on=KEY)
         .group_by("arrival")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.frames import FACTS
 from tests.oracle import facts as oracle
-from tests.transforms.facts import ANNA, BO, UNITS, Row, at, day, fact, facts_frame, numbered, span
+from tests.transforms.facts import ANNA, BO, CIA, UNITS, Row, at, day, fact, facts_frame, numbered, span
 from transforms.judge import SAME, judge
 
 SJP, TFP = "FK:SJP", "FK:TFP"
@@ -189,6 +189,12 @@ def test_the_first_to_arrive_is_the_measure_and_a_rejected_one_is_none() -> None
     assert codes(rows) == {0: None, 1: "VERSION_CONFLICT", 2: SAME, 3: "VERSION_CONFLICT"}
     assert codes([rows[1], rows[0] | {"extent_permille": 0}]) == {1: None, 0: "INVALID_EXTENT"}
     assert codes(rows[2:] + rows[:2]) == codes(rows)
+
+
+def test_a_repeat_is_seen_through_facts_of_others_between_the_two() -> None:
+    """Of one bucket, and with fact_ids that are unique only within a person."""
+    rows = [SOUND | {"arrival": n, "person": person, "personnummer": person} for n, person in enumerate([ANNA, BO, CIA, ANNA, CIA, BO])]
+    assert codes(rows) == {0: None, 1: None, 2: None, 3: SAME, 4: SAME, 5: SAME}
 
 
 def test_twins_of_a_merge_are_both_a_measure() -> None:
