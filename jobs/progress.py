@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+from schemas.errors import if_storage_lets_us
 from storage import durable, pace
 from storage.pace import Amount
 from storage.running import file_of, now_running
@@ -109,12 +110,17 @@ class Watch:
             say_it = self.place is not None and time.monotonic() - self.said > SAID_EVERY_SECONDS
             if not (self.line.shown or say_it):
                 continue
-            far = self.far()
-            self.line.at(far.share, f"{far.said}, {speeds(self.work(far.amount))},")
-            if say_it and self.place:
-                self.said = time.monotonic()
-                running = self.work(far.amount) | {"share": round(far.share, 3), "seconds_left": seconds_left(self.seconds, far.share)}
-                durable.try_write(self.place, json.dumps(now_running(self.line.what) | running).encode())
+            with if_storage_lets_us():
+                self.say(say_it)
+
+    def say(self, noted: bool) -> None:
+        """Say how far it is. noted: in the file for `lefi status`, too."""
+        far = self.far()
+        self.line.at(far.share, f"{far.said}, {speeds(self.work(far.amount))},")
+        if noted and self.place:
+            self.said = time.monotonic()
+            running = self.work(far.amount) | {"share": round(far.share, 3), "seconds_left": seconds_left(self.seconds, far.share)}
+            durable.try_write(self.place, json.dumps(now_running(self.line.what) | running).encode())
 
     def work(self, amount: Amount) -> dict[str, Any]:
         """What the work came to, so far: schemas.summaries.Work."""
@@ -148,7 +154,7 @@ def watched(what: str, far: Callable[[], Far], root: Path | None = None) -> Iter
         watcher.join()
         watch.line.end()
         if place:
-            with suppress(OSError):
+            with if_storage_lets_us():
                 place.unlink()
 
 

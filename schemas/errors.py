@@ -2,6 +2,8 @@
 
 import re
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -65,6 +67,16 @@ def storage_reason(error: BaseException) -> str | None:
         text = " ".join(TERMINAL.sub(" ", str(error)).split("Debug source")[0].split())
         return f"the storage does not answer as it should: {text[:REASON_LENGTH]}"
     return None
+
+
+@contextmanager
+def if_storage_lets_us() -> Iterator[None]:
+    """Go on where a disk or an object store does not do something: for notes that help, and that nothing depends on."""
+    try:
+        yield
+    except Exception as error:
+        if storage_reason(error) is None:
+            raise
 
 
 def masked(text: str) -> str:

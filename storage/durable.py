@@ -5,11 +5,11 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import DiskError
+from schemas.errors import DiskError, if_storage_lets_us
 from storage import objects
 from storage.failpoints import label, reach
 from storage.place import is_remote
@@ -86,8 +86,8 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def try_write(path: Path, data: bytes) -> None:
-    """Write a file if the disk lets us: for notes that help, and that nothing depends on."""
-    with suppress(OSError):
+    """Write a file if the storage lets us: for notes that help, and that nothing depends on."""
+    with if_storage_lets_us():
         path.write_bytes(data)
 
 

@@ -1,6 +1,6 @@
 """How far the work is. Whatever process has worked on a piece leaves an empty file under staging, whose name has the numbers; any other counts them.
 
-Nothing depends on these files: where the disk refuses one, it is missing.
+Nothing depends on these files: where the storage refuses one, it is missing.
 """
 
 import json
@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from schemas.errors import if_storage_lets_us
 
 FOLDER = "pace"
 EXPECTED = "expected.json"
@@ -31,14 +33,14 @@ class Amount:
 
 def expect(staging: Path, units: Mapping[str, int]) -> None:
     """Say what is to be done under staging: the units of each step."""
-    with suppress(OSError):
+    with if_storage_lets_us():
         (staging / FOLDER).mkdir(parents=True, exist_ok=True)
         (staging / FOLDER / EXPECTED).write_text(json.dumps(dict(units)), "utf-8")
 
 
 def note(staging: Path, step: str, piece: str, amount: Amount) -> None:
     """Say that a step is done with a piece. piece: hexadecimal; said once more of the same, it counts once."""
-    with suppress(OSError):
+    with if_storage_lets_us():
         (staging / FOLDER).mkdir(exist_ok=True)
         (staging / FOLDER / f"{step}-{piece}-{amount.units}-{amount.rows}-{amount.bytes}").touch()
 
@@ -47,7 +49,7 @@ def done(folders: Iterable[Path]) -> dict[str, Amount]:
     """What is done under some staging folders, by step."""
     found: dict[str, Amount] = {}
     for folder in folders:
-        with suppress(OSError):
+        with if_storage_lets_us():
             for name in [path.name for path in (folder / FOLDER).iterdir()]:
                 if noted := NAME.fullmatch(name):
                     amount = Amount(int(noted["units"]), int(noted["rows"]), int(noted["bytes"]))
@@ -59,7 +61,7 @@ def expected(folders: Iterable[Path]) -> dict[str, int]:
     """What is to be done under some staging folders: units by step."""
     found: dict[str, int] = {}
     for folder in folders:
-        with suppress(OSError, ValueError):
+        with if_storage_lets_us(), suppress(ValueError):
             for step, units in json.loads((folder / FOLDER / EXPECTED).read_text("utf-8")).items():
                 found[step] = found.get(step, 0) + units
     return found

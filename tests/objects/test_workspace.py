@@ -14,7 +14,8 @@ import pytest
 
 from jobs.lefi import main
 from schemas.errors import RefusedError, UsageError
-from storage import lock, objects
+from storage import lock, objects, pace
+from storage.pace import Amount
 from storage.place import place
 from storage.workspace import Workspace
 from tests.kit import ANNA, BO, Ran, World
@@ -189,6 +190,19 @@ def test_a_store_that_refuses_ends_the_night_with_a_sentence_and_it_is_done_agai
     wire.is_sound()
     remote.night(NIGHTS[1])
     assert remote.outbox() == twin.outbox()
+
+
+def test_notes_of_progress_that_are_refused_are_missing_and_nothing_else(remote: World, wire: Wire) -> None:
+    staging = Workspace(remote.root).staging / "run"
+    pace.expect(staging, {"take_bite": 2})
+    wire.goes_wrong("403", "GET|PUT|POST|HEAD|DELETE", "pace")
+    pace.expect(staging, {"take_bite": 3})
+    pace.note(staging, "take_bite", "0a", Amount(1))
+    assert (pace.done([staging]), pace.expected([staging])) == ({}, {})
+    assert wire.went_wrong()["403"] > 0
+    wire.is_sound()
+    pace.note(staging, "take_bite", "0b", Amount(1))
+    assert (pace.done([staging]), pace.expected([staging])) == ({"take_bite": Amount(1)}, {"take_bite": 2})
 
 
 @pytest.mark.slow
