@@ -18,8 +18,10 @@ demo: .venv/installed               ## the main job: a population, three nights,
 test: .venv/installed               ## the tests, at most 10 minutes
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow"
 
-test-all: .venv/installed .venv/spark .venv-duckdb/installed engines   ## what is longer, too
-	$(BIN)/pytest -q -n 2 --dist loadfile
+test-all: .venv/installed .venv/spark .venv-duckdb/installed engines   ## what is longer, too: about an hour and a half
+	$(BIN)/pytest -q -n 2 --dist loadfile -rs --durations=20 --ignore=tests/engines
+	$(BIN)/pytest -q -rs --durations=10 tests/engines
+	$(MAKE) faults docs
 
 check: .venv/installed              ## ruff, mypy strict, import direction
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """Every place that a command comes to, and every way in which it can fail there: given again, all ends as if nothing had been (docs/faults.md).
 
-The matrix is in points.json; `make faults` makes it anew. A few of its trials, of each command and kind, run in `make test`.
+The matrix is in points.json; `make faults` makes it anew and runs all its trials in one process. Here some are run in which a process dies.
 """
 
 import json
@@ -13,13 +13,12 @@ import pytest
 from schemas.frames import TABLES
 from tests.faults import stories
 from tests.faults.page import PAGE, POINTS, written
-from tests.faults.stories import COMMANDS, Story
-from tests.faults.trial import KINDS, Trial, run, run_killed, trials
+from tests.faults.stories import Story
+from tests.faults.trial import KINDS, Trial, run_killed, trials
 from tests.straight import straight
 
 pytestmark = pytest.mark.slow
 ALL = list(trials(json.loads(POINTS.read_text("utf-8"))))
-QUICK = ALL[::9]
 REAL = [trial for trial in ALL if trial.kind == "kill"][::4]
 
 
@@ -58,11 +57,6 @@ def test_the_matrix_has_both_sides_of_the_commit_of_each_table_and_every_kind() 
     assert {trial.kind for trial in ALL} == set(KINDS)
 
 
-def test_some_of_each_are_tried_every_time() -> None:
-    assert {trial.command for trial in QUICK} == set(COMMANDS)
-    assert {trial.kind for trial in QUICK} == set(KINDS)
-
-
 def test_the_page_is_that_of_the_matrix() -> None:
     if not PAGE.exists():
         pytest.skip("docs/faults.md is not made yet: `make faults` writes it when every trial has held")
@@ -76,18 +70,6 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path)
 
 
-@pytest.mark.parametrize("trial", QUICK, ids=str)
-def test_some_faults(trial: Trial, told: dict[str, Story], folder: Path) -> None:
-    run(trial, told[trial.command], folder)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("trial", [trial for trial in ALL if trial not in QUICK], ids=str)
-def test_every_other_fault(trial: Trial, told: dict[str, Story], folder: Path) -> None:
-    run(trial, told[trial.command], folder)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("trial", REAL, ids=str)
 def test_some_with_a_process_that_dies(trial: Trial, told: dict[str, Story], folder: Path) -> None:
     run_killed(trial, told[trial.command], folder)
