@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,7 @@ def run(build: Build, plan: Plan, engine: Engine) -> Plan:
     Raises what a step failed with, as it was, and LefiError for an engine that is not there or gives up.
     """
     engine.require_answer()
+    threading.excepthook = say_how_it_ended
     attempt = plan.begin()
     try:
         with beam.Pipeline(runner=engine.runner(), options=engine.options(f"lefi-{plan.run}")) as pipeline:
@@ -120,6 +122,12 @@ def run(build: Build, plan: Plan, engine: Engine) -> Plan:
             raise
         raise LefiError(f"--runner {engine.name}: {what_happened(error)}: look at the engine, and give the command again") from error
     return attempt
+
+
+def say_how_it_ended(ended: threading.ExceptHookArgs) -> None:
+    """What a thread ended with. Beam's own thread that reads a job's messages ends with its job server; who waits for the job is told, too."""
+    if not isinstance(ended.exc_value, grpc.RpcError):
+        threading.__excepthook__(ended)
 
 
 def what_happened(error: BaseException) -> str:
