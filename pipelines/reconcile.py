@@ -28,6 +28,7 @@ from storage.conf import read_conf
 from storage.tables import TableFile
 from storage.workspace import Workspace
 from transforms.take_orders import end_subscriptions
+from transforms.total import UNEQUAL
 
 Say = Callable[[str], None]
 
@@ -43,7 +44,7 @@ def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str
         durable.remove(plan.staging)
         pace.expect(plan.staging, {"read_delivered": len(delivered_parts(plan, partner)), "reconcile_bite": plan.buckets})
         attempt = engines.run(lambda pipeline, attempt: compare_everybody(pipeline, attempt, partner, engine.at_once), plan, engine)
-        lost = lost_in_store(0, plan.buckets, plan)
+        lost = tables.read(read_found(attempt, bites(plan), "lost"), UNEQUAL, 0, plan.buckets)
         found = tables.read(read_found(attempt, bites(plan), "differences"), DIFFERENCES, 0, plan.buckets)
         given, amount = None, pace.total(plan.staging)
         if heal and found.height:
@@ -98,7 +99,7 @@ def read_delivered(part: PartFile, plan: Plan) -> list[TableFile]:
 
 
 def reconcile_bite(bite: Bite, delivered: Sequence[TableFile], partner: str | None, plan: Plan) -> Found:
-    """Stage the differences of some buckets."""
+    """Stage the differences of some buckets, and where their facts are not those that came in."""
     groups = settled_groups(bite, plan)
     if partner is not None:
         groups = groups.filter(pl.col("partner") == partner)
@@ -109,8 +110,9 @@ def reconcile_bite(bite: Bite, delivered: Sequence[TableFile], partner: str | No
         .unique(TOLD_KEY, keep="first")
         .sort("bucket", "partner", "person", "benefit", "fact_id")
     )
-    differences = {"differences": tables.stage(plan.staging / "differences" / f"{bite.name}.parquet", rows)} if rows.height else {}
-    return Found(bite, differences, seen + told.height)
+    wrong = {"differences": rows, "lost": lost_in_store(bite.first, bite.last, plan)}
+    files = {name: tables.stage(plan.staging / name / f"{bite.name}.parquet", frame) for name, frame in wrong.items() if frame.height}
+    return Found(bite, files, seen + told.height)
 
 
 def settled_groups(bite: Bite, plan: Plan) -> pl.DataFrame:

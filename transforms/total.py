@@ -4,6 +4,7 @@ import polars as pl
 
 PLACE = ("bucket", "benefit")
 TOTAL = pl.Schema({"bucket": pl.Int32(), "benefit": pl.String(), "facts": pl.Int64(), "days": pl.Int64()})
+UNEQUAL = pl.Schema({**TOTAL, "facts_other": pl.Int64(), "days_other": pl.Int64()})
 DAYS = (pl.col("last") - pl.col("first")).dt.total_days() + 1
 
 
@@ -35,6 +36,6 @@ def with_days(counted: pl.DataFrame, ranges: pl.DataFrame) -> pl.DataFrame:
 
 
 def unequal(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
-    """The places where two totals differ: bucket, benefit, facts and days of both. Empty when all is well."""
+    """The places where two totals differ, with facts and days of both: UNEQUAL. Empty when all is well."""
     both = one.join(other, on=PLACE, how="full", coalesce=True, suffix="_other").with_columns(pl.exclude(PLACE).fill_null(0))
     return both.filter((pl.col("facts") != pl.col("facts_other")) | (pl.col("days") != pl.col("days_other"))).sort(PLACE)
