@@ -55,7 +55,7 @@ def test_five_nights_have_the_same_bytes_and_no_task_fails(told: Told) -> None:
 
 
 def test_a_task_manager_that_is_killed_is_made_up_for(told: Told) -> None:
-    world = told.before.twin("task-manager")
+    world = told.before.twin("flink-task-manager")
     lost = process_of("flink", "task-manager-2")
     with_a_loss(world, NIGHTS[0], "flink", lambda: kill(lost))
     assert after(world) == told.nights[0]
@@ -64,7 +64,7 @@ def test_a_task_manager_that_is_killed_is_made_up_for(told: Told) -> None:
 
 
 def test_a_python_worker_that_is_killed_is_made_up_for(told: Told) -> None:
-    world = told.before.twin("worker")
+    world = told.before.twin("flink-worker")
     pool = process_of("flink", "worker-pool")
     with_a_loss(world, NIGHTS[0], "flink", lambda: kill(*children(pool)))
     assert after(world) == told.nights[0]
@@ -72,13 +72,13 @@ def test_a_python_worker_that_is_killed_is_made_up_for(told: Told) -> None:
 
 
 def test_a_python_worker_that_dies_while_it_writes_a_delivery_leaves_nothing_in_the_outbox(told: Told) -> None:
-    world = told.before.twin("torn")
+    world = told.before.twin("flink-torn")
     assert night(world, NIGHTS[0], "flink", failpoint="outbox.write:part-00001.avro=torn") == told.nights[0]
     assert "tasks will be restarted" in log_of_manager()
 
 
 def test_a_job_server_that_is_killed_ends_the_command_and_the_next_one_completes(told: Told) -> None:
-    world = told.before.twin("job-server")
+    world = told.before.twin("flink-job-server")
     loses_its_job_server(world, "flink")
     assert (
         "Beam's job server does not answer at localhost:8099"
@@ -89,5 +89,5 @@ def test_a_job_server_that_is_killed_ends_the_command_and_the_next_one_completes
 
 
 def test_a_disk_that_is_full_once_is_made_up_for(told: Told) -> None:
-    world = told.before.twin("full")
+    world = told.before.twin("flink-full")
     assert night(world, NIGHTS[0], "flink", failpoint="tables.stage:tables=full") == told.nights[0]

@@ -56,20 +56,20 @@ def test_five_nights_have_the_same_bytes_and_no_task_fails(told: Told) -> None:
 
 
 def test_an_executor_that_is_killed_is_made_up_for(told: Told) -> None:
-    world = told.before.twin("executor")
+    world = told.before.twin("spark-executor")
     worker = process_of("spark", "worker-1")
     with_a_loss(world, NIGHTS[0], "spark", lambda: kill(*children(worker)))
     assert after(world) == told.nights[0]
 
 
 def test_a_python_worker_that_dies_while_it_stages_is_made_up_for(told: Told) -> None:
-    world = told.before.twin("worker")
+    world = told.before.twin("spark-worker")
     assert night(world, NIGHTS[0], "spark", failpoint="tables.stage:tables=torn") == told.nights[0]
     assert failures(), "no worker was lost"
 
 
 def test_a_job_server_that_is_killed_ends_the_command_and_the_next_one_completes(told: Told) -> None:
-    world = told.before.twin("job-server")
+    world = told.before.twin("spark-job-server")
     loses_its_job_server(world, "spark")
     start_anew("spark")
     assert night(world, NIGHTS[0], "spark") == told.nights[0]
