@@ -12,9 +12,9 @@ import polars as pl
 from pipelines import reasons
 from pipelines.decisions import key_of
 from pipelines.ingest import SUBSCRIPTION_KEY
-from pipelines.plan import Decisions, Plan, read_decisions, settled_plan
+from pipelines.plan import Decisions, Plan, permission_frame, read_decisions, settled_plan
 from pipelines.run import report_of
-from pipelines.take import MEMBER_KEY, Bite, permission_frame, retractions
+from pipelines.take import MEMBER_KEY, Bite, retractions
 from pipelines.upgrade import require_recoded
 from pipelines.view import Clock, nothing_staged, view
 from schemas.buckets import DROP_BITS, FIRST_RECORD_NO, ROW_BITS, bucket_of

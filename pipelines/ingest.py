@@ -8,20 +8,22 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.plan import Plan
+from pipelines.plan import Plan, permission_frame
 from pipelines.room import Room
 from pipelines.side_by_side import Description
 from schemas.buckets import arrival_of, bucket_of
 from schemas.contracts import BY_DATASET, ORDER_LINE
 from schemas.errors import BrokenFileError, VerificationError
-from schemas.frames import FACTS, IDENTITIES, PERSONS, TABLES
+from schemas.frames import FACTS, IDENTITIES, PERSONS, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TABLES
 from schemas.personnummer import valid
 from storage import avro, csv_orders, tables
 from storage.inbox import Drop, DropFile, check_file
 from storage.pace import Amount
 from storage.tables import TableFile
+from transforms.carry_told import carry_told
 from transforms.cut_chains import BROKEN_DROP, ChainState, Cut, Obstacle, cut, cut_gated, is_current
 from transforms.link_persons import ALIASES, acceptable, alias_frame, link_persons, with_person
+from transforms.take_orders import end_subscriptions
 
 PIECE_ROWS = 262_144
 SUBSCRIPTION_KEY = ("partner", "person", "benefit")
@@ -206,16 +208,23 @@ def check_examined(consumed: Cut, examined: Sequence[Examined]) -> None:
 
 
 def move(plan: Plan, moves: Mapping[str, str]) -> dict[str, tuple[TableFile, ...]]:
-    """Rows of keys that ceased, under the key and in the bucket that took over."""
+    """Rows of keys that ceased, under the key and in the bucket that took over; of the ledger what still counts (transforms.carry_told)."""
     if not moves:
         return {}
     keys = pl.DataFrame({"person": list(moves), "stays": list(moves.values())})
+    ceased = keys["person"].sort()
+    standing = tables.newest(tables.read(plan.files["subscriptions"], SUBSCRIPTION_ROWS, 0, plan.buckets, ceased), SUBSCRIPTION_KEY)
+    standing = standing.filter(~pl.col("gone"))
+    active = end_subscriptions(standing.select(list(SUBSCRIPTIONS)), permission_frame(plan), plan.business_date)
     moved: dict[str, tuple[TableFile, ...]] = {}
     for name in MOVING:
         schema = TABLES[name]
-        rows = tables.read(plan.files[name], schema, 0, plan.buckets, keys["person"].sort())
         if name == "subscriptions":
-            rows = tables.newest(rows, SUBSCRIPTION_KEY).filter(~pl.col("gone"))
+            rows = standing.with_columns(pl.lit(plan.night, pl.Int32()).alias("snapshot_night"))
+        elif name == "told":
+            rows = carry_told(tables.read(plan.files[name], schema, 0, plan.buckets, ceased), active, plan.night)
+        else:
+            rows = tables.read(plan.files[name], schema, 0, plan.buckets, ceased)
         if rows.height:
             rows = rows.join(keys, on="person").with_columns(pl.col("stays").alias("person"))
             rows = (

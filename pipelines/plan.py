@@ -306,3 +306,14 @@ def look_at_inbox(
         if chain not in conf.off:
             drops += [names[candidate.name] for candidate in worth_reading(last, candidates)]
     return [*drops, *sorted(orders, key=lambda drop: drop.name)], sorted(notes)
+
+
+def permission_frame(plan: Plan) -> pl.DataFrame:
+    """(partner, purpose, benefit) of conf."""
+    rows = [
+        (name, permission.purpose, benefit)
+        for name, partner in plan.conf.partners.items()
+        for permission in partner.permissions
+        for benefit in permission.benefits
+    ]
+    return pl.DataFrame(rows, schema={"partner": pl.String(), "purpose": pl.String(), "benefit": pl.String()}, orient="row").unique()

@@ -12,11 +12,11 @@ from pipelines.decisions import deciding
 from pipelines.delivered import DELIVERED, PartFile, published, stage_delivered
 from pipelines.failures import guarded
 from pipelines.ingest import PIECE_ROWS, SUBSCRIPTION_KEY
-from pipelines.plan import UNLIMITED, Plan, settled_plan
+from pipelines.plan import UNLIMITED, Plan, permission_frame, settled_plan
 from pipelines.results import Found, read_found, write_found
 from pipelines.room import Room
 from pipelines.side_by_side import in_batches, side_by_side
-from pipelines.take import Bite, everybodys_bites, load, permission_frame, row_count, standing_subscriptions
+from pipelines.take import Bite, everybodys_bites, load, row_count, standing_subscriptions
 from pipelines.upgrade import upgrade
 from pipelines.view import LEDGER, TOLD_KEY, Clock, look, lost_in_store, nothing_staged
 from schemas import versions

@@ -13,13 +13,13 @@ from pipelines import engines
 from pipelines.decisions import deciding
 from pipelines.failures import guarded
 from pipelines.ingest import SUBSCRIPTION_KEY
-from pipelines.plan import LOOK, UNLIMITED, Plan, settled_plan
+from pipelines.plan import LOOK, UNLIMITED, Plan, permission_frame, settled_plan
 from pipelines.reconcile import settled_groups
 from pipelines.results import Found, read_found, write_found
 from pipelines.room import Room
 from pipelines.run import prepare
 from pipelines.side_by_side import in_batches, side_by_side
-from pipelines.take import Bite, everybodys_bites, permission_frame, standing_subscriptions
+from pipelines.take import Bite, everybodys_bites, standing_subscriptions
 from pipelines.upgrade import as_after_upgrade
 from pipelines.view import Clock, look, nothing_staged
 from schemas.errors import RefusedError

@@ -8,7 +8,7 @@ import polars as pl
 
 from pipelines.concerned import a_refresh_waits, concerned, everybody
 from pipelines.ingest import LINES, SUBSCRIPTION_KEY, WAITING_FACTS, Choice, is_broad
-from pipelines.plan import Plan
+from pipelines.plan import Plan, permission_frame
 from pipelines.room import portions
 from pipelines.side_by_side import Description
 from pipelines.totals import must_equal
@@ -381,17 +381,6 @@ def take_portion(
         files["quarantine"] = tables.stage(plan.staging / "tables" / f"quarantine-{name}.parquet", rows)
     outcome = judged.group_by("ordinal", pl.col("code").fill_null("NEW")).len()
     return {(ordinal, code): count for ordinal, code, count in outcome.iter_rows()}, tuple(total_facts(sound).iter_rows())
-
-
-def permission_frame(plan: Plan) -> pl.DataFrame:
-    """(partner, purpose, benefit) of conf."""
-    rows = [
-        (name, permission.purpose, benefit)
-        for name, partner in plan.conf.partners.items()
-        for permission in partner.permissions
-        for benefit in permission.benefits
-    ]
-    return pl.DataFrame(rows, schema={"partner": pl.String(), "purpose": pl.String(), "benefit": pl.String()}, orient="row").unique()
 
 
 def pick(files: Mapping[str, TableFile], name: str) -> Sequence[TableFile]:

@@ -2,8 +2,6 @@
 
 import re
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -69,14 +67,15 @@ def storage_reason(error: BaseException) -> str | None:
     return None
 
 
-@contextmanager
-def if_storage_lets_us() -> Iterator[None]:
+class if_storage_lets_us:  # noqa: N801 - reads as a word of the language, like contextlib.suppress
     """Go on where a disk or an object store does not do something: for notes that help, and that nothing depends on."""
-    try:
-        yield
-    except Exception as error:
-        if storage_reason(error) is None:
-            raise
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        """Whether what happened is of no matter."""
+        return error is not None and storage_reason(error) is not None
 
 
 def masked(text: str) -> str:

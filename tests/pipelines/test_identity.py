@@ -186,6 +186,31 @@ def test_of_the_subscriptions_of_two_who_become_one_the_contracts_choice_stays(
         assert bool(world.told("BOLAGET")) == (not ended)
 
 
+@pytest.mark.parametrize("ended", [ANNA, BO])
+@pytest.mark.parametrize("when", ["ordered", "tonight"])
+def test_what_was_told_to_a_subscription_that_has_ended_stays_forgotten_when_its_person_becomes_one_with_another(
+    world: World, ended: str, when: str
+) -> None:
+    """R12, R15: the subscription of the other goes on, under a number that does not change, so no snapshot would mend it."""
+    stays = BO if ended == ANNA else ANNA
+    watching(world, (stays, SJP))
+    watching(world, (ended, SJP), until=NIGHTS[2] if when == "tonight" else None)
+    sick(world, ended)
+    world.night(NIGHTS[0])
+    if when == "ordered":
+        world.end("BOLAGET", ended, SJP)
+    world.night(NIGHTS[1])
+    world.person(BO, former_personnummer=ANNA)
+    world.night(NIGHTS[2])
+    assert set(world.told("BOLAGET", "action", "fact_id")) == ({("NEW", "D")} if stays == BO else {("SNAPSHOT", "D")})
+    everybody_knows(world)
+    sick(world, BO, version=2, extent=500)
+    world.night(NIGHTS[3])
+    assert world.told("BOLAGET", "action", "fact_id") == [("CORRECTED", "D")]
+    assert world.lefi("reconcile", "--json").json["differences"] == 0
+    a_full_refresh_changes_nothing(world, NIGHTS[4])
+
+
 @pytest.mark.slow
 def test_the_protected_flag_is_told_when_it_changes_and_waits_out_a_freeze(world: World) -> None:
     watching(world, (ANNA, SJP), (BO, SJP), (BO, FP))
