@@ -46,6 +46,14 @@ def test_imports_go_one_way(module: str) -> None:
     assert ours <= MAY_IMPORT[layer] | {layer}
 
 
+@pytest.mark.parametrize("module", [module for module in MODULES if module.startswith("transforms/") and "__init__" not in module])
+def test_every_rule_is_called_by_somebody(module: str) -> None:
+    """One was written and tested, and no pipeline called it."""
+    name = module.removesuffix(".py").replace("/", ".")
+    callers = [other for other in MODULES if other != module and name in imported(tree_of(other))]
+    assert callers, f"nobody imports {name}"
+
+
 @pytest.mark.parametrize("module", [module for module in MODULES if not module.startswith("pipelines/")])
 def test_beam_is_imported_in_pipelines_alone(module: str) -> None:
     assert "apache_beam" not in {name.split(".")[0] for name in imported(tree_of(module))}
