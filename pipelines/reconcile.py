@@ -43,9 +43,10 @@ def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str
         plan = settled_plan(workspace, upgrade(workspace, catalog, say), conf, room=room)
         durable.remove(plan.staging)
         pace.expect(plan.staging, {"read_delivered": len(delivered_parts(plan, partner)), "reconcile_bite": plan.buckets})
-        attempt = engines.run(lambda pipeline, attempt: compare_everybody(pipeline, attempt, partner, engine.at_once), plan, engine)
-        lost = tables.read(read_found(attempt, bites(plan), "lost"), UNEQUAL, 0, plan.buckets)
-        found = tables.read(read_found(attempt, bites(plan), "differences"), DIFFERENCES, 0, plan.buckets)
+        cut = bites(plan)
+        attempt = engines.run(lambda pipeline, attempt: compare_everybody(pipeline, attempt, cut, partner, engine.at_once), plan, engine)
+        lost = tables.read(read_found(attempt, cut, "lost"), UNEQUAL, 0, plan.buckets)
+        found = tables.read(read_found(attempt, cut, "differences"), DIFFERENCES, 0, plan.buckets)
         given, amount = None, pace.total(plan.staging)
         if heal and found.height:
             arguments = {"partner": partner, "content_version": versions.CONTENT_VERSION}
@@ -71,8 +72,8 @@ def bites(plan: Plan) -> list[Bite]:
     return everybodys_bites(plan, row_count(plan.files["facts"]) + row_count(plan.files["told"]))  # both are looked at as a whole
 
 
-def compare_everybody(pipeline: beam.Pipeline, plan: Plan, partner: str | None, at_once: int) -> None:
-    """Read what was delivered, then compare bite by bite. at_once: parts or bites in a batch."""
+def compare_everybody(pipeline: beam.Pipeline, plan: Plan, cut: Sequence[Bite], partner: str | None, at_once: int) -> None:
+    """Read what was delivered, then compare bite by bite. cut: the bites; at_once: parts or bites in a batch."""
     delivered = (
         pipeline
         | "DeliveredParts" >> beam.Create(in_batches(delivered_parts(plan, partner), at_once))
@@ -81,7 +82,7 @@ def compare_everybody(pipeline: beam.Pipeline, plan: Plan, partner: str | None, 
     )
     found = (
         pipeline
-        | "Bites" >> beam.Create(in_batches(bites(plan), at_once))
+        | "Bites" >> beam.Create(in_batches(cut, at_once))
         | "Reconcile" >> beam.FlatMap(guarded(side_by_side(reconcile_bite)), AsList(delivered), partner, plan)
     )
     _ = pipeline | "Once" >> beam.Create([None], reshuffle=False) | "Found" >> beam.Map(guarded(write_found), AsList(found), plan)
