@@ -5,7 +5,6 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.ingest import PIECE_ROWS
 from pipelines.side_by_side import Description
 from schemas.buckets import FIRST_RECORD_NO
 from schemas.contracts import DELIVERY_RECORD
@@ -15,6 +14,7 @@ from storage.tables import TableFile
 from storage.workspace import Workspace
 from transforms.digest import with_digest
 
+READ_BACK_ROWS = 65_536  # records of a part that are digested at a time: 1.4 KB each at the worst moment, and two parts go at a time
 # A delivered record. bucket: the record's, by its number.
 DELIVERED = pl.Schema(
     {"bucket": pl.Int32(), "partner": pl.String(), "sequence": pl.Int32(), "record_no": pl.Int64(), "delivered": pl.Binary()}
@@ -36,7 +36,7 @@ def published(workspace: Workspace) -> list[PartFile]:
     return [PartFile(path.parent.parent.name, int(path.parent.name), str(path)) for path in parts]
 
 
-def stage_delivered(part: PartFile, folder: Path, rows_at_once: int = PIECE_ROWS) -> list[TableFile]:
+def stage_delivered(part: PartFile, folder: Path, rows_at_once: int = READ_BACK_ROWS) -> list[TableFile]:
     """Write a part's records that show a fact into a folder: DELIVERED."""
     staged = []
     for number, batch in enumerate(avro.batches(place(part.path), DELIVERY_RECORD, rows_at_once)):

@@ -6,13 +6,12 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from schemas import errors
-from schemas.errors import BugError, DiskError, LefiError, RefusedError, place_of, storage_reason
+from schemas.errors import BugError, DiskError, LefiError, RefusedError, if_storage_lets_us, place_of, storage_reason
 from storage import durable, failpoints
 from storage.place import is_remote
 
@@ -49,7 +48,7 @@ class Noting:
             durable.try_write(place, note)
             return
         aside = self.folder / FAILURE_FILE
-        with suppress(OSError):
+        with if_storage_lets_us():
             self.folder.mkdir(exist_ok=True)
             aside.write_bytes(note)
             aside.replace(place)

@@ -15,7 +15,8 @@ from typing import Any
 import polars as pl
 
 from pipelines.deliver import decide_refreshes, stage_changes
-from pipelines.ingest import MOVING, PIECE_ROWS, SUBSCRIPTION_KEY, Choice, Linked, cut_file, examine, move, tasks
+from pipelines.delivered import READ_BACK_ROWS
+from pipelines.ingest import MOVING, SUBSCRIPTION_KEY, Choice, Linked, cut_file, examine, move, tasks
 from pipelines.plan import Decisions, Plan, Waiting, read_decisions, read_states
 from pipelines.rebucket import was_doubled
 from pipelines.recalculation import recalculate_bite
@@ -315,7 +316,7 @@ class PastNight:
         aliases = pl.read_parquet(self.linked.aliases, schema=dict(ALIASES))
         staged = []
         for part in sorted(folder.glob("part-*.avro")):
-            for number, batch in enumerate(avro.batches(part, DELIVERY_RECORD, PIECE_ROWS)):
+            for number, batch in enumerate(avro.batches(part, DELIVERY_RECORD, READ_BACK_ROWS)):
                 rows = with_digest(with_person(batch, aliases).with_columns(pl.col("deviation").struct.field("code").alias("deviation")))
                 told = rows.with_columns(
                     bucket_of(pl.col("person"), self.plan.buckets).alias("bucket"),

@@ -9,9 +9,9 @@ from apache_beam.pvalue import AsList
 
 from pipelines import engines
 from pipelines.decisions import deciding
-from pipelines.delivered import DELIVERED, PartFile, published, stage_delivered
+from pipelines.delivered import DELIVERED, READ_BACK_ROWS, PartFile, published, stage_delivered
 from pipelines.failures import guarded
-from pipelines.ingest import PIECE_ROWS, SUBSCRIPTION_KEY
+from pipelines.ingest import SUBSCRIPTION_KEY
 from pipelines.plan import UNLIMITED, Plan, permission_frame, settled_plan
 from pipelines.results import Found, read_found, write_found
 from pipelines.room import Room
@@ -96,7 +96,7 @@ def delivered_parts(plan: Plan, partner: str | None) -> Sequence[PartFile]:
 
 def read_delivered(part: PartFile, plan: Plan) -> list[TableFile]:
     """A part's records about facts, each as its place and its content's digest."""
-    return stage_delivered(part, plan.staging / "delivered", plan.room.piece_rows(PIECE_ROWS))
+    return stage_delivered(part, plan.staging / "delivered", plan.room.digest_rows(READ_BACK_ROWS))
 
 
 def reconcile_bite(bite: Bite, delivered: Sequence[TableFile], partner: str | None, plan: Plan) -> Found:

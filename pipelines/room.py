@@ -19,6 +19,7 @@ BASE_BYTES = 330 * MIB  # a night of next to nothing: interpreter, libraries, Be
 FACT_BYTES = 2_500  # of a fact that is being compared, at the worst moment
 KEPT_BYTES = 700  # of what was made of it, until its bucket is written
 PIECE_BYTES = 800  # of a record that is being decoded and cut
+DIGEST_BYTES = 1_500  # of a delivered record that is decoded and digested
 LEAST_FACTS = 10_000  # with fewer at a time everything takes too long
 
 
@@ -45,6 +46,10 @@ class Room:
     def piece_rows(self, most: int) -> int:
         """Records that are cut at a time; at most `most`. Two files go at a time."""
         return most if self.memory_bytes is None else min(most, (self.memory_bytes - BASE_BYTES) // PIECE_BYTES // 2)
+
+    def digest_rows(self, most: int) -> int:
+        """Delivered records that are read back at a time; at most `most`. Two files go at a time."""
+        return most if self.memory_bytes is None else min(most, (self.memory_bytes - BASE_BYTES) // DIGEST_BYTES // 2)
 
     def require(self, facts: int, whose: str) -> None:
         """Refuse what cannot be taken in smaller bites. UsageError says how much is needed."""

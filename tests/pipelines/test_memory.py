@@ -9,11 +9,13 @@ import polars as pl
 import pytest
 
 from pipelines import room
-from pipelines.room import Gate, portions
+from pipelines.delivered import DELIVERED, READ_BACK_ROWS, published, stage_delivered
+from pipelines.room import Gate, Room, portions
 from schemas.buckets import bucket_of
 from schemas.contracts import BENEFIT_FACT, Contract
 from schemas.sizes import size_of
-from storage import avro
+from storage import avro, tables
+from storage.workspace import Workspace
 from tests.kit import ANNA, BO, MARKER, World, numbers, small_story
 from transforms import compensate
 from transforms.compensate import rule
@@ -72,6 +74,22 @@ def test_a_budget_that_is_too_small_is_refused_and_says_what_is_needed(world: Wo
     assert "has a block of 9 records, for which 1MiB is needed: give as much, or more, or have it written with smaller blocks" in said
     world.lefi("nightly", "--business-date", DATES[0])
     assert len(world.told("BOLAGET")) == 9
+
+
+def test_a_delivery_is_read_back_in_pieces_for_which_there_is_room(world: World, tmp_path: Path) -> None:
+    world.partner("BOLAGET", "FK:SJP")
+    for place, person in enumerate(numbers(9)):
+        world.decision(person, "FK:SJP", f"D{place}", "2024-05-01", "2024-05-09")
+        world.subscribe("BOLAGET", person, "FK:SJP")
+    world.night(DATES[0])
+    (part,) = published(Workspace(world.root))
+    whole, pieces = stage_delivered(part, tmp_path / "whole"), stage_delivered(part, tmp_path / "pieces", rows_at_once=1)
+    assert (len(whole), len(pieces)) == (1, world.buckets)
+    read = [tables.read(files, DELIVERED, 0, world.buckets).sort("record_no") for files in (whole, pieces)]
+    assert read[0].height == 9
+    assert read[0].equals(read[1])
+    budget = 2 * room.needed(room.LEAST_FACTS)
+    assert room.BASE_BYTES + 2 * Room(budget).digest_rows(READ_BACK_ROWS) * room.DIGEST_BYTES <= budget
 
 
 def test_a_wrong_size_is_wrong_usage(world: World) -> None:
