@@ -50,7 +50,8 @@ def ranges(shown: pl.DataFrame) -> pl.DataFrame:
 
 def spans_of(shown: pl.DataFrame) -> pl.DataFrame:
     """(row, unit, first, last, extent, level, waiting) of every span of a decision."""
-    exploded = shown.filter(pl.col("kind") == "DECISION", pl.col("spans").list.len() > 0).select("row", "unit", "spans").explode("spans")
+    decisions = shown.filter(pl.col("kind") == "DECISION").select("row", "unit", "spans")
+    exploded = decisions.explode("spans", empty_as_null=False, keep_nulls=False)
     span = pl.col("spans").struct
     return exploded.select(
         "row",
@@ -112,7 +113,7 @@ def reign(overlaps: pl.DataFrame) -> pl.DataFrame:
     ends = (
         pl.concat([rivals.select("row", "first"), rivals.select("row", (pl.col("last") + 1).alias("first"))]).unique().sort("row", "first")
     )
-    stretches = ends.with_columns((pl.col("first").shift(-1).over("row") - 1).alias("last")).drop_nulls()
+    stretches = ends.with_columns((pl.col("first").shift(-1).over("row") - 1).alias("last"))
     ruled = (
         stretches.join(rivals, on="row", suffix="_of")
         .filter(pl.col("first_of") <= pl.col("first"), pl.col("last") <= pl.col("last_of"))
@@ -141,12 +142,12 @@ def without_spans(payments: pl.DataFrame, decisions: pl.DataFrame, spans: pl.Dat
 def layer(pieces: pl.DataFrame) -> pl.DataFrame:
     """Add `layer` (R31): equal spans that lie over each other become layers; layer k has the days with at least k of them."""
     key = ["row", "extent", "level"]
-    timed = pieces.filter(pl.col("unit") == "WORKING_TIME").sort(*key, "first", "last")
-    deep = timed.filter(pl.col("first") <= pl.col("last").cum_max().shift().over(key)).select(key).unique()
+    timed = pieces.filter(pl.col("unit") == "WORKING_TIME").sort(*key, "first")
+    deep = timed.filter(pl.col("first") <= pl.col("last").cum_max().shift().over(key)).select(key)
     flat = pieces.with_columns(pl.lit(1, pl.Int32()).alias("layer"))
     if deep.is_empty():
         return flat
-    shallow = flat.join(deep, on=key, how="anti", nulls_equal=True, maintain_order="left")
+    shallow = flat.join(deep, on=key, how="anti", nulls_equal=True)
     stacked = pieces.join(deep, on=key, how="semi", nulls_equal=True)
     edges = pl.concat(
         [
@@ -166,8 +167,8 @@ def layer(pieces: pl.DataFrame) -> pl.DataFrame:
 
 
 def same_as_before(*names: str) -> pl.Expr:
-    """Whether a row is equal in these columns to the one before it."""
-    return pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in names) & (pl.int_range(pl.len()) > 0)
+    """Whether a row is equal in these columns, of which one is never null, to the one before it."""
+    return pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in names)
 
 
 def join_neighbours(pieces: pl.DataFrame) -> pl.DataFrame:
@@ -176,7 +177,7 @@ def join_neighbours(pieces: pl.DataFrame) -> pl.DataFrame:
     goes_on = same_as_before("row", "extent", "level", "layer") & (pl.col("first") <= pl.col("last").shift() + 1)
     windows = (
         pieces.with_columns((~goes_on).cum_sum().alias("window"))
-        .group_by("window", maintain_order=True)
+        .group_by("window")
         .agg(pl.first("row", "first", "extent", "level", "unit"), pl.last("last"))
     )
     return windows.sort("row", "first", "last", "extent", "level", descending=[False, False, False, True, False], nulls_last=False)
@@ -185,22 +186,22 @@ def join_neighbours(pieces: pl.DataFrame) -> pl.DataFrame:
 def count_units(windows: pl.DataFrame) -> pl.DataFrame:
     """R33: add `units`, what each window adds to those before it."""
     first, last = pl.col("first").cast(pl.Date()), pl.col("last").cast(pl.Date())
-    month_of_first = first.dt.year() * 12 + first.dt.month().cast(pl.Int32())
-    month_of_last = last.dt.year() * 12 + last.dt.month().cast(pl.Int32())
+    month_of_first = first.dt.year() * 12 + first.dt.month()
+    month_of_last = last.dt.year() * 12 + last.dt.month()
     counted_to = pl.when(same_as_before("row")).then(month_of_last.shift()).otherwise(OPEN_PAST)  # of one row, months only rise
-    months = (month_of_last - pl.max_horizontal(month_of_first, counted_to + 1) + 1).clip(0)
+    months = month_of_last - pl.max_horizontal(month_of_first, counted_to + 1) + 1
     windows = windows.with_columns(
-        pl.when(pl.col("unit") == "MONTH").then(months).otherwise(pl.col("last") - pl.col("first") + 1).cast(pl.Int32()).alias("units")
+        pl.when(pl.col("unit") == "MONTH").then(months).otherwise(pl.col("last") - pl.col("first") + 1).alias("units")
     )
     weekly = windows.filter(pl.col("unit") == "FIVE_DAY_WEEK")
     if weekly.is_empty():
         return windows
     weeks = weekly.with_columns(pl.int_ranges((pl.col("first") + 3) // 7, (pl.col("last") + 3) // 7 + 1).alias("week")).explode("week")
     monday = pl.col("week") * 7 - 3
-    days = pl.min_horizontal(pl.col("last").cast(pl.Int64()), monday + 6) - pl.max_horizontal(pl.col("first").cast(pl.Int64()), monday) + 1
+    days = pl.min_horizontal("last", monday + 6) - pl.max_horizontal("first", monday) + 1
     total = days.cum_sum().over("row", "week")
     added = weeks.select("window", (total.clip(upper_bound=5) - (total - days).clip(upper_bound=5)).alias("added"))
-    per_window = added.group_by("window").agg(pl.sum("added").cast(pl.Int32()))
+    per_window = added.group_by("window").agg(pl.sum("added"))
     return (
         windows.join(per_window, on="window", how="left", maintain_order="left")
         .with_columns(pl.coalesce("added", "units").alias("units"))
@@ -214,11 +215,11 @@ def deviations(facts: pl.DataFrame, ranged: pl.DataFrame, reigns: pl.DataFrame, 
     payments = facts.filter(pl.col("kind") == "PAYMENT").select("pair", pl.col("fact_id").alias("refers_to")).unique()
     shown = facts.filter(~pl.col("withdrawn")).select("pair", "refers_to").with_row_index("row")
     referring = shown.join(payments, on=["pair", "refers_to"], how="semi").select("row", pl.lit(True).alias("refers"))
-    decided = reigns.select("row").unique().with_columns(pl.lit(True).alias("decided"))
+    decided = reigns.select("row", pl.lit(True).alias("decided")).unique()
     known = ranged.select("row", "kind", "unit", "stated_days")
     for frame in (counted, decided, referring):
         known = known.join(frame, on="row", how="left", maintain_order="left")
-    daily = (pl.col("kind") == "PAYMENT") & pl.col("unit").cast(pl.String()).is_in(DAY_UNITS)
+    daily = (pl.col("kind") == "PAYMENT") & pl.col("unit").is_in(DAY_UNITS)
     return known.select(
         "row",
         pl.when(daily).then(pl.col("units").fill_null(0)).otherwise("units").alias("units"),

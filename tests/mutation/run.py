@@ -189,6 +189,8 @@ def choose_mutants(database: WorkDB, path: Path) -> None:
 def execute(module: str, folder: Path) -> None:
     """Try the mutants of a module that have not been tried. folder: as `session_of` made it."""
     before = Path.cwd()
+    rule = f"transforms/{module}.py"
+    shutil.copy(ROOT / rule, folder / "tree" / rule)  # a run that was killed has left a mutant there
     os.chdir(folder / "tree")
     try:
         before_tests = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime

@@ -18,7 +18,7 @@ UNIT_OF = pl.col("benefit").replace_strict(UNITS, return_dtype=UNIT).alias("unit
 
 def compensated(*facts: Row) -> dict[str, Row]:
     """fact_id -> what compensate gives it."""
-    frame = facts_frame(facts).sort("person", "benefit", "fact_id").with_columns(UNIT_OF)
+    frame = facts_frame(facts).sort("person", "benefit", maintain_order=True).with_columns(UNIT_OF)
     return {row["fact_id"]: row for row in compensate(frame).to_dicts()}
 
 
@@ -90,6 +90,27 @@ def test_an_open_end_of_a_decision_contains_all_dates_on_that_side(period_from: 
     assert shown(compensated(decision, payment("01-01", "12-31"))["P"]) == [("05-01", "05-10", 10)]
 
 
+def test_an_open_end_reaches_to_before_1970() -> None:
+    decision = fact("DECISION", None, "1961-12-31", spans=[span("1961-05-01", "1961-05-10")])
+    assert shown(compensated(decision, payment("1961-05-03", "1961-05-31"))["P"]) == [("05-03", "05-10", 8)]
+
+
+@pytest.mark.parametrize("earlier_decides", [True, False])
+def test_where_one_decision_ends_and_the_next_begins_no_day_is_lost(earlier_decides: bool) -> None:
+    first = fact("DECISION", "05-01", "05-10", spans=[span("05-01", "05-10")], recorded_at=at(earlier_decides))
+    second = fact("DECISION", "05-11", "05-20", fact_id="G", spans=[span("05-11", "05-20")], recorded_at=at(not earlier_decides))
+    assert shown(compensated(first, second, payment("05-01", "05-20"))["P"]) == [("05-01", "05-20", 20)]
+
+
+def test_a_payment_under_one_decision_stays_as_it_is_beside_one_under_two() -> None:
+    alone = fact("DECISION", "05-01", "05-05", benefit="FK:TFP", spans=[span("05-01", "05-05")])
+    rivals = [fact("DECISION", "06-01", "06-05", benefit="FK:TFP", fact_id=name, spans=[span("06-01", "06-05")]) for name in "GH"]
+    rows = compensated(
+        alone, *rivals, payment("05-01", "05-05", benefit="FK:TFP"), payment("06-01", "06-05", benefit="FK:TFP") | {"fact_id": "Q"}
+    )
+    assert [shown(rows[name]) for name in "PQ"] == [[("05-01", "05-05", 5)], [("06-01", "06-05", 5)]]
+
+
 @pytest.mark.parametrize("kind", ["RECOVERY_CLAIM", "LIFE_CERTIFICATE"])
 def test_other_kinds_have_no_windows(kind: str) -> None:
     decision = fact("DECISION", "05-01", "05-10", spans=[span("05-01", "05-10")])
@@ -128,6 +149,13 @@ def test_equal_spans_that_share_one_date_make_a_layer_of_that_date() -> None:
     spans = [span("05-01", "05-03", level="A"), span("05-03", "05-05", level="A"), span("05-06", "05-07", level="A")]
     row = compensated(fact("DECISION", "05-01", "05-10", benefit="FK:TFP", spans=spans))["F"]
     assert (shown(row), row["units"]) == ([("05-01", "05-07", 7), ("05-03", "05-03", 1)], 8)
+
+
+@pytest.mark.parametrize("other", [{"extent": 500}, {"level": "GRUND"}])
+def test_days_join_although_others_lie_between_them(other: dict[str, Any]) -> None:
+    spans = [span("05-01", "05-03", level="A"), span("05-02", **{"level": "A", **other}), span("05-04", "05-05", level="A")]
+    row = compensated(fact("DECISION", "05-01", "05-10", benefit="FK:TFP", spans=spans))["F"]
+    assert shown(row) == [("05-01", "05-05", 5), ("05-02", "05-02", 1)]
 
 
 def test_windows_come_by_first_last_extent_falling_and_level_null_first() -> None:
@@ -189,6 +217,18 @@ def test_five_days_count_of_each_iso_week_however_many_windows_it_has() -> None:
     spans = [span("2024-12-27", "2024-12-31"), span("2025-01-01", "2025-01-03", 500), span("2025-01-05", "2025-01-06")]
     row = compensated(fact("DECISION", "2024-12-01", "2025-01-31", benefit="FK:AS", spans=spans))["F"]
     assert (shown(row), row["units"]) == ([("12-27", "12-31", 5), ("01-01", "01-03", 3), ("01-05", "01-06", 1)], 9)
+
+
+def test_what_is_counted_beyond_five_days_takes_nothing_away() -> None:
+    spans = [span("2024-12-30", "2025-01-04"), span("2025-01-05", extent=500)]
+    row = compensated(fact("DECISION", "2024-12-01", "2025-01-31", benefit="FK:AS", spans=spans))["F"]
+    assert (shown(row), row["units"]) == ([("12-30", "01-04", 5), ("01-05", "01-05", 0)], 5)
+
+
+def test_the_five_days_are_counted_for_each_fact() -> None:
+    decision = fact("DECISION", "12-01", "12-31", benefit="FK:AS", spans=[span("12-16", "12-22")])
+    rows = compensated(decision, payment("12-16", "12-18", benefit="FK:AS"), payment("12-19", "12-22", benefit="FK:AS") | {"fact_id": "Q"})
+    assert [rows[name]["units"] for name in "FPQ"] == [5, 3, 4]
 
 
 def test_a_month_counts_once_however_many_windows_it_has() -> None:
@@ -261,6 +301,13 @@ def test_a_claim_refers_to_a_held_payment_of_the_same_person_and_benefit(refers_
     assert compensated(payment("05-01", "05-10") | target, claim)["F"]["deviation"] == code
 
 
+def test_a_claim_is_told_apart_from_the_withdrawn_facts_before_it() -> None:
+    withdrawn, held = fact(fact_id="A", withdrawn=True), payment("05-01", "05-10")
+    claims = [fact("RECOVERY_CLAIM", "05-01", "05-10", fact_id=name, refers_to=target) for name, target in (("X", "P"), ("Y", "Q"))]
+    rows = compensated(withdrawn, held, *claims)
+    assert [rows[name]["deviation"] for name in "XY"] == [None, "UNKNOWN_REFERENCE"]
+
+
 def test_withdrawn_facts_are_left_out_and_the_order_stays() -> None:
     facts = [fact(fact_id="A"), fact(fact_id="B", withdrawn=True), fact(fact_id="C")]
     assert list(compensated(*facts)) == ["A", "C"]
@@ -305,10 +352,13 @@ def pairs_apart(edges: list[int]) -> list[tuple[int, int]]:
     return pairs
 
 
+BENEFITS = ["FK:SJP", "FK:TFP", "FK:TFP", "FK:AS", "FK:SA", "PM:LINT"]
+
+
 @st.composite
-def any_fact(draw: st.DrawFn) -> Row:
-    """A sound fact of one of two persons and any unit."""
-    benefit = draw(st.sampled_from(["FK:SJP", "FK:TFP", "FK:TFP", "FK:AS", "FK:SA", "PM:LINT"]))
+def any_fact(draw: st.DrawFn, benefits: list[str]) -> Row:
+    """A sound fact of one of two persons, of one of some benefits."""
+    benefit = draw(st.sampled_from(benefits))
     kind = draw(st.sampled_from(["DECISION"] * 4 + ["PAYMENT"] * 4 + ["RECOVERY_CLAIM", "LIFE_CERTIFICATE"]))
     first, last = sorted((draw(OFFSETS), draw(OFFSETS)))
     bounded = kind in ("PAYMENT", "RECOVERY_CLAIM")
@@ -328,8 +378,15 @@ def any_fact(draw: st.DrawFn) -> Row:
     ) | {"period_from": None if open_from else START + timedelta(first), "period_to": None if open_to else START + timedelta(last)}
 
 
+@st.composite
+def any_facts(draw: st.DrawFn, most: int) -> list[Row]:
+    """Facts most of which are of one benefit, so that they have to do with each other."""
+    own = draw(st.sampled_from(BENEFITS))
+    return draw(st.lists(any_fact([own] * 12 + BENEFITS), max_size=most))
+
+
 @settings(max_examples=70, deadline=None)
-@given(facts=st.lists(any_fact(), max_size=18))
+@given(facts=any_facts(18))
 def test_any_facts_are_compensated_as_day_by_day(facts: list[Row]) -> None:
     named = [row | {"fact_id": f"F{place:02}"} for place, row in enumerate(facts)]
     frame = facts_frame(named).sort("person", "benefit", "fact_id").with_columns(UNIT_OF)
@@ -346,7 +403,7 @@ def test_any_facts_are_compensated_as_day_by_day(facts: list[Row]) -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(facts=st.lists(any_fact(), max_size=12))
+@given(facts=any_facts(12))
 def test_a_persons_facts_are_compensated_alike_alone_and_among_others(facts: list[Row]) -> None:
     named = [row | {"fact_id": f"F{place:02}"} for place, row in enumerate(facts)]
     together = compensated(*named)
