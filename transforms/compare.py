@@ -129,8 +129,8 @@ def with_trigger(groups: pl.DataFrame) -> pl.DataFrame:
 
 
 def show(groups: pl.DataFrame, contents: pl.DataFrame) -> pl.DataFrame:
-    """(group, fact) of every visible fact (R21) of the groups that are not frozen."""
-    watching = groups.filter(pl.col("frozen").is_null()).select("group", "person", "benefit", "from_date")
+    """(group, fact) of every visible fact (R21)."""
+    watching = groups.select("group", "person", "benefit", "from_date")
     pairs = contents.select("fact", "person", "benefit", "period_to").join(watching, on=["person", "benefit"])
     return pairs.filter(pl.col("period_to").is_null() | (pl.col("period_to") >= pl.col("from_date"))).select("group", "fact")
 
@@ -144,7 +144,7 @@ def snapshots(groups: pl.DataFrame, visible: pl.DataFrame) -> pl.DataFrame:
     action = pl.when(pl.col("fact").is_null()).then(pl.lit("EMPTY")).otherwise(pl.lit("SNAPSHOT"))
     shared = {"group": pl.col("group"), "trigger": pl.col("snapshot"), "number": pl.col("number")}
     current = facts.select(events(fact=pl.col("fact"), action=action, former_personnummer=pl.col("former"), **shared))
-    further = due.select("group", "snapshot", pl.col("others").list.slice(1).alias("number")).explode("number").drop_nulls("number")
+    further = due.select("group", "snapshot", pl.col("others").list.slice(1).alias("number")).explode("number", empty_as_null=False)
     return pl.concat([current, further.select(events(action=pl.lit("EMPTY"), **shared))])
 
 
@@ -173,9 +173,7 @@ def differences(
     both = seen.join(known, on=["group", "fact_id"], how="full", coalesce=True).filter(pl.col("digest").ne_missing(pl.col("digest_now")))
     both = both.join(steady.select("group", "partner", "person", "benefit", "personnummer", "heal_due"), on="group")
     found = heals.with_columns(healing=pl.lit(True))
-    both = both.join(found, on=["partner", "person", "benefit", "fact_id"], how="left").with_columns(
-        pl.col("healing").fill_null(False) & pl.col("heal_due")
-    )
+    both = both.join(found, on=["partner", "person", "benefit", "fact_id"], how="left").with_columns(pl.col("healing") & pl.col("heal_due"))
     ceased = both.filter(pl.col("fact").is_null()).join(
         held.select("person", "benefit", "fact_id", *(pl.col(c).alias(f"{c}_held") for c in ("case_id", "version", "kind", "reason"))),
         on=["person", "benefit", "fact_id"],

@@ -46,7 +46,7 @@ def with_fault(waiting: pl.DataFrame, overlapping_allowed: Collection[str], prem
 
 def span_faults(records: pl.DataFrame, overlapping_allowed: Collection[str]) -> pl.DataFrame:
     """(arrival, misplaced, excessive) of the records that have a span with a fault: INVALID_SPAN, INVALID_EXTENT."""
-    spans = records.filter(pl.col("spans").list.len() > 0).explode("spans").unnest("spans").sort("arrival", "first")
+    spans = records.explode("spans", empty_as_null=False, keep_nulls=False).unnest("spans").sort("arrival", "first")
     again = pl.col("arrival") == pl.col("arrival").shift()
     overlaps = again & (pl.col("first") <= pl.col("last").shift()) & ~pl.col("drop_benefit").is_in(list(overlapping_allowed))
     outside = (pl.col("last") < pl.col("first")) | (pl.col("first") < pl.col("period_from")) | (pl.col("last") > pl.col("period_to"))

@@ -6,14 +6,18 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
+from schemas.frames import TOLD
 from tests.oracle import world as oracle
 from tests.oracle.fold import Fold
 from tests.transforms.facts import ANNA, BO, CIA, DAN, UNITS, Row, at, day, fact, numbered, span
 from tests.transforms.kernel import Kernel, untexted
+from transforms.compare import Compared, join
 
 GroupKey = tuple[str, str, str]
 SJP, SA = "FK:SJP", "FK:SA"
@@ -478,6 +482,43 @@ def test_each_partner_has_numbers_of_its_own() -> None:
     found = kernel.compare([fact()], [], {ANNA: (ANNA, False)}, {}, {"P": 4, "Q": 9}, [SJP], [], 1)
     assert {partner: [row["record_no"] for row in rows] for partner, rows in untexted(found.records).items()} == {"P": [1], "Q": [1]}
     assert dict(found.told.select("partner", "sequence").iter_rows()) == {"P": 4, "Q": 9}
+
+
+def first_night(*persons: str) -> Compared:
+    """What two partners are told first of some persons, three of whom share a bucket; nothing is known of Bo."""
+    kernel = Kernel({DAN: 3, BO: 3, ANNA: 3, CIA: 1})
+    for partner in ("Q", "P"):
+        for person in persons:
+            for benefit in (SJP, SA):
+                kernel.subscribe((partner, person, benefit), day("05-01"), 1)
+    about = [(person, benefit) for person in (ANNA, DAN, CIA) for benefit in (SJP, SA)]
+    starts = {"B": "05-09", "A": None, "Ä": "05-02"}
+    facts = [fact("DECISION", start, personnummer=p, benefit=b, fact_id=name) for p, b in about for name, start in starts.items()]
+    return kernel.compare(facts, [], {person: (person, False) for person in persons}, {}, {"P": 4, "Q": 9}, [SJP, SA], [], 1)
+
+
+def test_what_is_compared_in_parts_is_as_if_it_had_been_compared_at_once() -> None:
+    once, parts = first_night(ANNA, BO, CIA, DAN), [first_night(ANNA, DAN), first_night(CIA, BO)]
+    joined = join(parts)
+    assert_frame_equal(joined.records, once.records)
+    assert_frame_equal(joined.told, once.told)
+    assert_frame_equal(joined.subscriptions, once.subscriptions, check_row_order=False)
+    assert_frame_equal(join(parts[:1]).records, parts[0].records)
+
+
+def test_the_ledger_has_a_row_of_each_fact_told_by_bucket_person_benefit_fact_and_partner() -> None:
+    found = first_night(DAN, CIA, ANNA, BO)
+    assert found.told.schema == TOLD
+    assert found.told.height == found.records["fact_id"].count() == 36
+    assert found.records["action"].cast(pl.String()).to_list().count("EMPTY") == 4
+    assert_frame_equal(found.told, found.told.sort("bucket", "person", "benefit", "fact_id", "partner"))
+
+
+def test_of_subscriptions_only_those_are_stated_anew_whose_partner_was_told_something_of_the_whole() -> None:
+    kernel, names = Kernel(BUCKETS), {ANNA: (ANNA, False)}
+    kernel.subscribe(("P", ANNA, SJP), day("05-01"), 1)
+    nights = [kernel.compare([fact()], [], names, {}, {"P": night}, [SJP], [], night) for night in (1, 2)]
+    assert [night.subscriptions.height for night in nights] == [1, 0]
 
 
 # Random nights in a row, against the oracle and the partner's fold
