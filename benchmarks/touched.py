@@ -61,10 +61,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--persons", type=int, default=1_000_000)
+    parser.add_argument("--buckets", type=int, default=64, help="512 for a whole country")
     given = parser.parse_args()
     root = given.folder / f"touched-{given.persons}"
     shutil.rmtree(root, ignore_errors=True)
-    init(root, 64)
+    init(root, given.buckets)
     rows = generate(root, given.persons, 2, SEED)["rows"]
     costs = {
         "first night of everybody": cost_of("nightly", root, "--business-date", FIRST_DATE),
