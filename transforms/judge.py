@@ -46,13 +46,13 @@ def with_fault(waiting: pl.DataFrame, overlapping_allowed: Collection[str], prem
 
 def span_faults(records: pl.DataFrame, overlapping_allowed: Collection[str]) -> pl.DataFrame:
     """(arrival, misplaced, excessive) of the records that have a span with a fault: INVALID_SPAN, INVALID_EXTENT."""
-    spans = records.explode("spans", empty_as_null=False, keep_nulls=False).unnest("spans").sort("arrival", "first")
+    spans = records.explode("spans").unnest("spans").sort("arrival", "first")
     again = pl.col("arrival") == pl.col("arrival").shift()
     overlaps = again & (pl.col("first") <= pl.col("last").shift()) & ~pl.col("drop_benefit").is_in(list(overlapping_allowed))
     outside = (pl.col("last") < pl.col("first")) | (pl.col("first") < pl.col("period_from")) | (pl.col("last") > pl.col("period_to"))
     marked = spans.select(
         "arrival",
-        (outside.fill_null(False) | overlaps.fill_null(False)).alias("misplaced"),
+        (outside | overlaps).alias("misplaced"),
         (~pl.col("extent_permille").is_between(1, 1000)).alias("excessive"),
     )
     return marked.filter(pl.col("misplaced") | pl.col("excessive")).group_by("arrival").agg(pl.any("misplaced", "excessive"))

@@ -21,14 +21,13 @@ def merge_subscriptions(standing: pl.DataFrame, moves: Mapping[str, str]) -> pl.
         pl.col("end_date").is_not_null(),
         "end_date",
         descending=[False] * 5 + [True],
-        nulls_last=True,
         maintain_order=True,
     )
     told = (
         ranked.filter(pl.struct(KEY).is_duplicated())
-        .group_by(KEY, maintain_order=True)
+        .group_by(KEY)
         .agg(
-            pl.col("numbers").explode().drop_nulls().unique().sort().alias("all_numbers"),
+            pl.col("numbers").explode().unique().sort().alias("all_numbers"),
             pl.col("deviation_number").drop_nulls().first().alias("any_deviation"),
         )
     )

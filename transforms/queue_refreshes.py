@@ -17,7 +17,7 @@ QUEUE = pl.Schema(
 )
 
 
-def choose_slice(queue: pl.DataFrame, current: list[str], throttles: Mapping[str, int], first_buckets: int = 1 << 30) -> pl.DataFrame:
+def choose_slice(queue: pl.DataFrame, current: list[str], throttles: Mapping[str, int], first_buckets: int) -> pl.DataFrame:
     """The members of tonight's slices, of each partner at most its throttle of persons.
 
     queue: QUEUE, every member that waits: READY, PASSED (frozen, or gets another snapshot) or GONE (no subscription any more).
@@ -43,6 +43,6 @@ def choose_slice(queue: pl.DataFrame, current: list[str], throttles: Mapping[str
 
 def settle_queue(queue: pl.DataFrame, chosen: pl.DataFrame, current: list[str]) -> pl.DataFrame:
     """The members that wait no longer: served tonight by this or another refresh, passed over, or gone."""
-    served = queue.join(chosen.select(GROUP).unique(), on=GROUP, how="semi")
+    served = queue.join(chosen.select(GROUP), on=GROUP, how="semi")
     over = queue.filter((pl.col("state") == "GONE") | ((pl.col("state") == "PASSED") & pl.col("benefit").is_in(current)))
-    return pl.concat([served, over]).unique()
+    return pl.concat([served, over])

@@ -14,7 +14,7 @@ from transforms.hold import hold
 
 BENEFIT = "FK:SA"
 NEW, UNCHANGED, NO_PERSON, NO_YEARS = "NEW", "UNCHANGED", "NO_PERSON", "NO_YEARS"
-MONEY, GUARANTEE = BENEFIT_FACT.frame["amount"], BENEFIT_FACT.frame["guarantee"]
+MONEY = BENEFIT_FACT.frame["amount"]
 RESULT = pl.Enum([NEW, UNCHANGED, NO_PERSON, NO_YEARS])
 CASES = pl.Schema({"person": pl.String(), "case_id": pl.String()})
 # A decision that a recalculation looked at. before, after: the monthly amount in kronor.
@@ -81,7 +81,7 @@ def deciding_on(held: pl.DataFrame, on: date) -> pl.DataFrame:
     )
     standing = held.filter(pl.col("kind") == "DECISION", ~pl.col("withdrawn"), covers)
     ordered = standing.sort("recorded_at", "version", "fact_id")
-    return ordered.unique(["person", "case_id"], keep="last", maintain_order=True).sort("bucket", "person", "fact_id")
+    return ordered.unique(["person", "case_id"], keep="last").sort("bucket", "person", "fact_id")
 
 
 def reckon(deciding: pl.DataFrame, named: pl.DataFrame, rate: Rate) -> pl.DataFrame:
@@ -105,7 +105,7 @@ def reckon(deciding: pl.DataFrame, named: pl.DataFrame, rate: Rate) -> pl.DataFr
         .then(pl.lit(NO_PERSON))
         .when(pl.col("yearly").is_null())
         .then(pl.lit(NO_YEARS))
-        .when((pl.col("monthly").cast(MONEY) == pl.col("amount")).fill_null(False))
+        .when(pl.col("monthly") == pl.col("amount"))
         .then(pl.lit(UNCHANGED))
         .otherwise(pl.lit(NEW))
     )
@@ -137,14 +137,12 @@ def decide(
     guarantee = pl.col("guarantee").struct
     renewed = fresh.with_columns(
         pl.col("fact_id").str.strip_suffix(suffix).alias("refers_to"),
-        pl.col("spans").list.eval(cut_span.filter(span.field("last") >= start)).cast(FACTS["spans"]),
+        pl.col("spans").list.eval(cut_span.filter(span.field("last") >= start)),
         pl.struct(
             guarantee.field("insurance_years"),
             guarantee.field("income_related_yearly"),
             pl.col("yearly").cast(MONEY).alias("yearly_amount"),
-        )
-        .cast(GUARANTEE)
-        .alias("guarantee"),
+        ).alias("guarantee"),
         pl.col("monthly").cast(MONEY).alias("amount"),
         start.alias("period_from"),
         pl.lit(reason).alias("reason"),

@@ -14,4 +14,4 @@ def restrict(frame: pl.DataFrame, keys: pl.DataFrame, on: Sequence[str]) -> pl.D
     marked = frame.select(on).join(
         keys.select(on).unique().with_columns(_kept=pl.lit(True)), on=list(on), how="left", maintain_order="left"
     )
-    return frame.filter(marked["_kept"].fill_null(False))
+    return frame.filter(marked["_kept"])

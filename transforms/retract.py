@@ -29,4 +29,4 @@ def without_retracted(records: pl.DataFrame, retractions: pl.DataFrame) -> pl.Da
 def gone_reasons(records: pl.DataFrame, retractions: pl.DataFrame) -> pl.DataFrame:
     """(person, benefit, fact_id, retraction): why a fact lost records; of several retractions the last one."""
     lost = retracted_rows(records, retractions).sort("turn")
-    return lost.group_by(GONE, maintain_order=True).agg(pl.last("retraction"))
+    return lost.group_by(GONE).agg(pl.last("retraction"))

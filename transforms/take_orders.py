@@ -93,7 +93,7 @@ def take_orders(
     turns = events.select("position", at_turn="answer", effective_on=pl.when(pl.col("action") == "END").then("end_date").otherwise(today))
     certain = pl.when(refreshing & pl.col("person").is_not_null()).then(answer_refresh(refreshes))
     receipts = judged.join(turns, on="position", how="left", maintain_order="left").with_columns(
-        pl.coalesce("answer", "at_turn", certain).alias("answer"), pl.coalesce("effective_on", today)
+        pl.coalesce("answer", "at_turn", certain).alias("answer")
     )
     return Taken(renew(standing, lives, night), write_receipts(receipts), refreshes)
 
@@ -157,8 +157,8 @@ def earliest_before(day: pl.Expr, life: pl.Expr) -> pl.Expr:
     One running minimum serves all lives: each lies a step lower than the one before it, so that what an earlier one left never wins.
     """
     floor = life * LIFE_STEP_DAYS
-    lowest = (day.to_physical().cast(pl.Int64) - floor).cum_min().forward_fill().shift() + floor
-    return pl.when(lowest < LIFE_STEP_DAYS // 2).then(lowest).cast(pl.Int32).cast(pl.Date)
+    lowest = (day.to_physical() - floor).cum_min().forward_fill().shift() + floor
+    return pl.when(lowest < LIFE_STEP_DAYS // 2).then(lowest).cast(pl.Date)
 
 
 def live(events: pl.DataFrame, today: pl.Expr) -> pl.DataFrame:
@@ -179,7 +179,6 @@ def live(events: pl.DataFrame, today: pl.Expr) -> pl.DataFrame:
             since=pl.col("position").first(),
             until=pl.when(last <= today).then(pl.col("position").last()),
         )
-        .drop("life")
     )
 
 
@@ -210,7 +209,7 @@ def match(refreshing: pl.DataFrame, lives: pl.DataFrame, persons: pl.DataFrame) 
     groups = own.join(persons.select("person", "birth_date"), on="person", how="left")
     asked = refreshing.rename({"benefit": "asked_benefit", "person": "asked_person"}).drop("bucket")
     certain = pl.col("asked_person").is_not_null()
-    by_person = asked.filter(certain).join(groups, left_on=("partner", "asked_person"), right_on=("partner", "person"), coalesce=False)
+    by_person = asked.join(groups, left_on=("partner", "asked_person"), right_on=("partner", "person"), coalesce=False)
     broad = asked.filter(~certain)
     at_once = max(1, PAIRS_AT_ONCE // max(1, groups.height))
     pairs = [by_person, *(part.join(groups, on="partner") for part in broad.iter_slices(at_once))]
@@ -228,7 +227,7 @@ def match(refreshing: pl.DataFrame, lives: pl.DataFrame, persons: pl.DataFrame) 
 
 def answer_refresh(refreshes: pl.DataFrame) -> pl.Expr:
     """The answer to the REFRESH at `position`, given all that refreshes match."""
-    matched = pl.col("position").is_in(refreshes["position"].unique().implode())
+    matched = pl.col("position").is_in(refreshes["position"].implode())
     return pl.when(matched).then(answer(REFRESHED)).otherwise(answer(UNSUBSCRIBED))
 
 

@@ -10,7 +10,7 @@ DAYS = (pl.col("last") - pl.col("first")).dt.total_days() + 1
 
 def total_facts(facts: pl.DataFrame) -> pl.DataFrame:
     """Facts and days of all their spans: TOTAL. facts: at least bucket, benefit and spans."""
-    days = facts.select(*PLACE, "spans").filter(pl.col("spans").list.len() > 0).explode("spans").unnest("spans")
+    days = facts.select(*PLACE, "spans").explode("spans").unnest("spans")
     counted = facts.group_by(PLACE).agg(pl.len().cast(pl.Int64()).alias("facts"))
     return with_days(counted, days)
 
@@ -18,20 +18,20 @@ def total_facts(facts: pl.DataFrame) -> pl.DataFrame:
 def total_decided(held: pl.DataFrame) -> pl.DataFrame:
     """Decisions that hold and days of their spans that are compensated: what their windows must come to (R30). TOTAL."""
     decisions = held.filter(pl.col("kind") == "DECISION", ~pl.col("withdrawn"), pl.col("unit") != "EVENT")
-    spans = decisions.select(*PLACE, "spans").filter(pl.col("spans").list.len() > 0).explode("spans").unnest("spans")
+    spans = decisions.select(*PLACE, "spans").explode("spans").unnest("spans")
     return with_days(decisions.group_by(PLACE).agg(pl.len().cast(pl.Int64()).alias("facts")), spans.filter(~pl.col("waiting")))
 
 
 def total_windows(contents: pl.DataFrame) -> pl.DataFrame:
     """Decisions with windows and the days of these: TOTAL."""
     decisions = contents.filter(pl.col("kind") == "DECISION", pl.col("unit") != "EVENT")
-    windows = decisions.select(*PLACE, "windows").filter(pl.col("windows").list.len() > 0).explode("windows").unnest("windows")
+    windows = decisions.select(*PLACE, "windows").explode("windows").unnest("windows")
     return with_days(decisions.group_by(PLACE).agg(pl.len().cast(pl.Int64()).alias("facts")), windows)
 
 
 def with_days(counted: pl.DataFrame, ranges: pl.DataFrame) -> pl.DataFrame:
     """Counts with the days of some ranges beside them, sorted."""
-    days = ranges.group_by(PLACE).agg(DAYS.sum().cast(pl.Int64()).alias("days"))
+    days = ranges.group_by(PLACE).agg(DAYS.sum().alias("days"))
     return counted.join(days, on=PLACE, how="left").with_columns(pl.col("days").fill_null(0)).select(list(TOTAL)).sort(PLACE)
 
 

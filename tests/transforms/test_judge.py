@@ -24,7 +24,10 @@ WAITING = pl.Schema({**FACTS, "drop_benefit": pl.String()})
 def codes(waiting: Sequence[Row], held: Sequence[Row] = ()) -> dict[int, str | None]:
     """arrival -> code. A record's drop is of SJP where nothing else is said."""
     frame = pl.DataFrame([{"drop_benefit": SJP} | row for row in waiting], WAITING, orient="row")
-    return dict(judge(frame, facts_frame(held), WORKING_TIME).select("arrival", "code").iter_rows())
+    judged = judge(frame, facts_frame(held), WORKING_TIME)
+    order = list(judged.select("bucket", "person", "benefit", "fact_id", "version", "arrival").iter_rows())
+    assert order == sorted(order)
+    return dict(judged.select("arrival", "code").iter_rows())
 
 
 def code(row: Row) -> str | None:
@@ -99,6 +102,16 @@ def test_an_open_end_holds_every_span(period: tuple[str | None, str | None], exp
     assert code(fact("DECISION", *period, spans=[inside])) == expected
     outside = [span("06-01")] if period[1] else [span("04-01")] if period[0] else [span("05-03", "05-02")]
     assert code(fact("DECISION", *period, spans=outside)) == "INVALID_SPAN"
+
+
+def test_spans_of_one_record_are_not_held_against_those_of_another() -> None:
+    overlapping = SOUND | {"spans": [span("05-01", "05-09"), span("05-05", "05-06")]}
+    apart = SOUND | {"fact_id": "G", "arrival": 1, "spans": [span("05-02", "05-03"), span("05-07", "05-09")]}
+    assert codes([overlapping, apart]) == {0: "INVALID_SPAN", 1: None}
+
+
+def test_repeats_come_in_the_order_of_arrival() -> None:
+    assert codes([SOUND | {"arrival": 5}, SOUND | {"arrival": 3}]) == {3: None, 5: SAME}
 
 
 def test_spans_may_overlap_where_working_time_counts() -> None:

@@ -16,7 +16,9 @@ RULES = CertificateRules.model_validate(yaml.safe_load(packaged("rules/certifica
 
 def is_premature(business_date: str, country: str | None, sent: str | None = "2020-10-28", **fields: object) -> bool:
     row: Row = fact("LIFE_CERTIFICATE", sent, None, benefit="PM:LINT", country=country, status="5") | fields
-    return bool(facts_frame([row]).select(premature(RULES, pl.lit(date.fromisoformat(business_date)))).item())
+    found = facts_frame([row]).select(premature(RULES, pl.lit(date.fromisoformat(business_date)))).item()
+    assert isinstance(found, bool)
+    return found
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from transforms.queue_refreshes import QUEUE, choose_slice, settle_queue
 SJP, FP = "FK:SJP", "FK:FP"
 Member = tuple[int, str, str, str]  # refresh, partner, person, benefit
 BUCKET = {"A": 1, "B": 0, "C": 1, "D": 0}
+BUCKETS = 2
 
 
 def queue(*members: Member, **states: str) -> pl.DataFrame:
@@ -24,14 +25,14 @@ def queue(*members: Member, **states: str) -> pl.DataFrame:
 
 def chosen(waiting: pl.DataFrame, throttle: int, current: tuple[str, ...] = (SJP, FP), **throttles: int) -> list[Member]:
     """Tonight's slices; the throttle is P's, those of other partners have their names."""
-    found = choose_slice(waiting, list(current), {"P": throttle, "Q": 9} | throttles)
+    found = choose_slice(waiting, list(current), {"P": throttle, "Q": 9} | throttles, BUCKETS)
     assert found.schema == QUEUE
     return [member(row) for row in found.to_dicts()]
 
 
 def settled(waiting: pl.DataFrame, throttle: int, current: tuple[str, ...] = (SJP, FP)) -> set[Member]:
     """Who waits no longer."""
-    found = settle_queue(waiting, choose_slice(waiting, list(current), {"P": throttle, "Q": 9}), list(current))
+    found = settle_queue(waiting, choose_slice(waiting, list(current), {"P": throttle, "Q": 9}, BUCKETS), list(current))
     rows = [member(row) for row in found.to_dicts()]
     assert found.schema == QUEUE
     assert len(rows) == len(set(rows))
@@ -65,6 +66,11 @@ def test_nobody_overtakes_a_refresh_that_could_not_be_served_whole() -> None:
     assert settled(waiting, 1) == {(1, "P", "B", SJP)}
 
 
+def test_who_has_a_turn_is_not_served_for_a_refresh_behind_one_that_waits() -> None:
+    waiting = queue((1, "P", "B", SJP), (1, "P", "D", SJP), (2, "P", "B", FP), (3, "P", "A", SJP))
+    assert chosen(waiting, 1) == [(1, "P", "B", SJP)]
+
+
 def test_who_has_a_turn_is_served_for_a_later_refresh_of_which_others_must_wait() -> None:
     waiting = queue((1, "P", "A", SJP), (2, "P", "B", SJP), (2, "P", "D", SJP), (2, "P", "A", FP))
     assert chosen(waiting, 2) == [(1, "P", "A", SJP), (2, "P", "B", SJP), (2, "P", "A", FP)]
@@ -76,8 +82,8 @@ def test_a_group_that_was_served_waits_in_no_other_refresh() -> None:
 
 
 def test_each_partner_has_its_own_throttle() -> None:
-    waiting = queue((1, "P", "B", SJP), (1, "P", "D", SJP), (2, "Q", "B", SJP), (2, "Q", "D", SJP), (2, "Q", "A", SJP))
-    assert chosen(waiting, 1, Q=2) == [(1, "P", "B", SJP), (2, "Q", "B", SJP), (2, "Q", "D", SJP)]
+    waiting = queue((2, "P", "B", SJP), (2, "P", "D", SJP), (1, "Q", "B", SJP), (1, "Q", "D", SJP), (1, "Q", "A", SJP))
+    assert chosen(waiting, 1, Q=2) == [(2, "P", "B", SJP), (1, "Q", "B", SJP), (1, "Q", "D", SJP)]
 
 
 def test_a_withheld_benefit_keeps_its_place_and_holds_nobody_up() -> None:
@@ -142,6 +148,6 @@ def test_any_queue_is_served_as_one_by_one(
         )
         served |= {(refresh, partner, *group) for refresh, group in told}
         over |= {(refresh, partner, *group) for refresh, group in left}
-    slice_tonight = choose_slice(waiting, sorted(current), room)
+    slice_tonight = choose_slice(waiting, sorted(current), room, BUCKETS)
     assert {member(row) for row in slice_tonight.to_dicts()} == served
     assert {member(row) for row in settle_queue(waiting, slice_tonight, sorted(current)).to_dicts()} == over

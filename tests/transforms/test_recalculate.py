@@ -11,7 +11,7 @@ from schemas.errors import RefusedError
 from schemas.frames import FACTS, QUARANTINE
 from tests.transforms.facts import ANNA, BO, Row, at, fact, facts_frame, span
 from tests.transforms.test_guarantee import RULES
-from transforms.recalculate import CASES, Rate, Recalculated, recalculate
+from transforms.recalculate import CASES, OUTCOMES, Rate, Recalculated, recalculate
 
 JULY = date(2018, 7, 1)
 MIDNIGHT = datetime(2018, 6, 11, tzinfo=UTC)
@@ -30,11 +30,13 @@ def decision(fact_id: str = "X", first: str | None = "2017-01-01", last: str | N
 
 def recalculated(*facts: Row, rejected: Row | None = None, done: pl.DataFrame | None = None, effective: date = JULY) -> Recalculated:
     stored = facts_frame(facts)
-    refused = pl.DataFrame([{**rejected, "drop_benefit": "FK:SA", "code": "INVALID_SPAN"}] if rejected else [], QUARANTINE, orient="row")
+    refused = pl.DataFrame([{"drop_benefit": "FK:SA", **rejected, "code": "INVALID_SPAN"}] if rejected else [], QUARANTINE, orient="row")
     rate = Rate(RULES, effective)
-    return recalculate(
+    found = recalculate(
         stored, refused, BORN, rate, "Higher guarantee", "recalculation-1", MIDNIGHT, CASES.to_frame() if done is None else done
     )
+    assert (found.decisions.schema, found.outcomes.schema) == (FACTS, OUTCOMES)
+    return found
 
 
 def made(*facts: Row, **others: Any) -> list[tuple[str, int, str]]:
@@ -56,7 +58,6 @@ def test_a_new_decision_has_the_new_amount_from_the_effective_date_and_all_else_
         last="2018-12-31", spans=[*spans[:1], *spans[1:]], outcome="BEVILJAN", status="S", country="SE", stated_days=3, reason="old"
     )
     new = recalculated(old).decisions
-    assert new.schema == FACTS
     assert new.to_dicts() == [
         old
         | {
@@ -78,6 +79,11 @@ def test_a_new_decision_has_the_new_amount_from_the_effective_date_and_all_else_
 def test_a_span_over_the_effective_date_is_cut_to_it_and_an_open_period_stays_open() -> None:
     new = recalculated(decision(spans=[span("2017-01-01", "2019-12-31", 750)])).decisions.to_dicts()[0]
     assert (new["period_from"], new["period_to"], new["spans"]) == (JULY, None, [span("2018-07-01", "2019-12-31", 750)])
+
+
+def test_a_span_that_ends_on_the_effective_date_keeps_that_day() -> None:
+    new = recalculated(decision(spans=[span("2018-06-01", "2018-06-30"), span("2018-06-30", "2018-07-01")])).decisions
+    assert new["spans"].to_list() == [[span("2018-07-01")]]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +114,27 @@ def test_of_each_case_the_deciding_decision_alone_is_recalculated() -> None:
     assert made(newer, older, elsewhere) == [("B@2018-07-01", 1, "B"), ("C@2018-07-01", 1, "C")]
 
 
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ({"recorded_at": at(0), "version": 2, "fact_id": "B"}, {"recorded_at": at(1), "version": 1, "fact_id": "A"}),
+        ({"version": 1, "fact_id": "B"}, {"version": 2, "fact_id": "A"}),
+        ({"fact_id": "A"}, {"fact_id": "B"}),
+    ],
+)
+def test_the_latest_recorded_then_highest_version_then_highest_fact_id_decides(older: Row, newer: Row) -> None:
+    for facts in ((older, newer), (newer, older)):
+        assert [refers_to for _, _, refers_to in made(*(decision() | each for each in facts))] == [newer["fact_id"]]
+
+
+def test_decisions_and_outcomes_come_by_bucket_person_and_fact() -> None:
+    placed = [(ANNA, 1, "Y"), (ANNA, 1, "X"), (ANNA, 1, "X-"), (BO, 1, "Z"), (ANNA, 0, "W")]
+    facts = [decision(name, case_id=f"C{name}", person=of, personnummer=of, bucket=bucket) for of, bucket, name in placed]
+    result = recalculated(*facts)
+    assert result.outcomes["case_id"].to_list() == ["CW", "CZ", "CX", "CX-", "CY"]
+    assert result.decisions["refers_to"].to_list() == ["W", "Z", "X-", "X", "Y"]
+
+
 def test_nothing_is_recalculated_where_a_decision_without_guarantee_decides() -> None:
     assert made(decision("A"), decision("B", guarantee=None, recorded_at=at(1))) == []
 
@@ -129,6 +156,7 @@ def test_the_version_is_above_withdrawn_and_rejected_ones() -> None:
     withdrawn = decision("X@2018-07-01", "2018-07-01", version=4, withdrawn=True)
     assert made(decision(), withdrawn) == [("X@2018-07-01", 5, "X")]
     assert made(decision(), withdrawn, rejected=withdrawn | {"version": 7}) == [("X@2018-07-01", 8, "X")]
+    assert made(decision(), withdrawn, rejected=withdrawn | {"version": 7, "drop_benefit": "FK:BOB"}) == [("X@2018-07-01", 5, "X")]
 
 
 def test_an_amount_that_stays_needs_no_new_decision() -> None:

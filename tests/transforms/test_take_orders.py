@@ -411,6 +411,30 @@ def test_a_refresh_matches_the_partners_groups_by_benefit_person_and_registered_
     assert settle_receipts(taken.receipts, taken.refreshes, D)["code"].to_list() == [certain]
 
 
+def test_a_subscriber_who_is_not_registered_any_more_is_refreshed_where_no_birth_date_is_asked_for() -> None:
+    held = [standing(number=UNREGISTERED)]
+    assert matched(take([refresh(), refresh(born_from="1900-01-01")], held)) == [(0, UNREGISTERED, "FK:SJP")]
+
+
+def test_refreshes_come_by_line_then_bucket_person_benefit_and_partner() -> None:
+    held = [standing(number=CIA), standing(number=BO), standing(benefit="FK:SJP"), standing(benefit="FK:FP")]
+    groups = [(ANNA, "FK:FP"), (ANNA, "FK:SJP"), (BO, "FK:SJP"), (CIA, "FK:SJP")]
+    assert matched(take([refresh(), refresh(personnummer=CIA), refresh()], held)) == [
+        *((0, *group) for group in groups),
+        (1, CIA, "FK:SJP"),
+        *((2, *group) for group in groups),
+    ]
+
+
+def test_a_thousand_groups_are_kept_apart() -> None:
+    held = [standing(date(2024, 3, 1), partner=f"P{place:04}") for place in range(1000)]
+    rows = [subscribe("2024-04-01", partner=f"P{place:04}") for place in range(1000)]
+    allowed = permissions({(f"P{place:04}", "insurance", "FK:SJP") for place in range(1000)})
+    taken = take_orders(pl.DataFrame(placed(rows), LINES), pl.DataFrame(held, SUBSCRIPTIONS), persons(), allowed, BENEFITS, D, NIGHT)
+    assert taken.receipts["code"].unique().to_list() == ["DUPLICATE"]
+    assert taken.subscriptions.to_dicts() == held
+
+
 def test_a_refresh_sees_the_lines_before_it_only() -> None:
     rows = [
         refresh(),
