@@ -28,7 +28,7 @@ def compensate(facts: pl.DataFrame) -> pl.DataFrame:
     payments = ranged.filter(pl.col("kind") == "PAYMENT", pl.col("unit") != "EVENT")
     reigns = rule(payments, decisions)
     compensated = spans.filter(~pl.col("waiting"), pl.col("unit") != "EVENT").select("row", "first", "last", "extent", "level", "unit")
-    pieces = pl.concat([compensated, within(reigns, compensated, payments), without_spans(payments, decisions, spans)])
+    pieces = pl.concat([compensated, within(reigns, compensated), without_spans(payments, decisions, spans)])
     windows = count_units(join_neighbours(layer(pieces)))
     return attach(shown, windows, deviations(facts.with_columns(pair), ranged, reigns, windows))
 
@@ -50,8 +50,7 @@ def ranges(shown: pl.DataFrame) -> pl.DataFrame:
 
 def spans_of(shown: pl.DataFrame) -> pl.DataFrame:
     """(row, unit, first, last, extent, level, waiting) of every span of a decision."""
-    decisions = shown.filter(pl.col("kind") == "DECISION").select("row", "unit", "spans")
-    exploded = decisions.explode("spans", empty_as_null=False, keep_nulls=False)
+    exploded = shown.filter(pl.col("kind") == "DECISION").select("row", "unit", "spans").explode("spans")
     span = pl.col("spans").struct
     return exploded.select(
         "row",
@@ -118,16 +117,16 @@ def reign(overlaps: pl.DataFrame) -> pl.DataFrame:
         stretches.join(rivals, on="row", suffix="_of")
         .filter(pl.col("first_of") <= pl.col("first"), pl.col("last") <= pl.col("last_of"))
         .sort("row", "first", "rank")
-        .unique(["row", "first"], keep="last", maintain_order=True)
+        .unique(["row", "first"], keep="last")
     )
     return pl.concat([alone, ruled.select("row", "decision", "first", "last")])
 
 
-def within(reigns: pl.DataFrame, compensated: pl.DataFrame, payments: pl.DataFrame) -> pl.DataFrame:
+def within(reigns: pl.DataFrame, compensated: pl.DataFrame) -> pl.DataFrame:
     """The compensated spans of the deciding decisions, cut to the days on which they decide."""
-    spans = compensated.rename({"row": "decision", "first": "from", "last": "to"}).drop("unit")
+    spans = compensated.rename({"row": "decision", "first": "from", "last": "to"})
     inside = reigns.join(spans, on="decision").filter(pl.col("from") <= pl.col("last"), pl.col("first") <= pl.col("to"))
-    return inside.join(payments.select("row", "unit"), on="row").select(
+    return inside.select(
         "row", pl.max_horizontal("first", "from").alias("first"), pl.min_horizontal("last", "to").alias("last"), "extent", "level", "unit"
     )
 
@@ -159,9 +158,8 @@ def layer(pieces: pl.DataFrame) -> pl.DataFrame:
         edges.group_by(*key, "unit", "first")
         .agg(pl.sum("step"))
         .sort(*key, "first")
-        .with_columns(pl.col("step").cum_sum().over(key).alias("depth"), (pl.col("first").shift(-1).over(key) - 1).alias("last"))
-        .filter(pl.col("depth") > 0)
-    )
+        .with_columns(pl.col("step").cum_sum().alias("depth"), (pl.col("first").shift(-1) - 1).alias("last"))
+    )  # the steps of each key come to nought, so that nothing of one reaches the next
     layers = depths.with_columns(pl.int_ranges(1, pl.col("depth") + 1, dtype=pl.Int32()).alias("layer")).explode("layer")
     return pl.concat([shallow, layers.select(shallow.columns)])
 
@@ -211,25 +209,23 @@ def count_units(windows: pl.DataFrame) -> pl.DataFrame:
 
 def deviations(facts: pl.DataFrame, ranged: pl.DataFrame, reigns: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
     """(row, units, deviation) of every fact shown (R33, R34)."""
-    counted = windows.group_by("row").agg(pl.sum("units").cast(pl.Int32()))
-    payments = facts.filter(pl.col("kind") == "PAYMENT").select("pair", pl.col("fact_id").alias("refers_to")).unique()
+    counted = windows.group_by("row").agg(pl.sum("units"))
+    payments = facts.filter(pl.col("kind") == "PAYMENT").select("pair", pl.col("fact_id").alias("refers_to"))
     shown = facts.filter(~pl.col("withdrawn")).select("pair", "refers_to").with_row_index("row")
-    referring = shown.join(payments, on=["pair", "refers_to"], how="semi").select("row", pl.lit(True).alias("refers"))
-    decided = reigns.select("row", pl.lit(True).alias("decided")).unique()
-    known = ranged.select("row", "kind", "unit", "stated_days")
-    for frame in (counted, decided, referring):
-        known = known.join(frame, on="row", how="left", maintain_order="left")
+    referring = shown.join(payments, on=["pair", "refers_to"], how="semi")["row"]
+    known = ranged.select("row", "kind", "unit", "stated_days").join(counted, on="row", how="left", maintain_order="left")
+    decided, refers = (pl.col("row").is_in(rows.unique().implode()) for rows in (reigns["row"], referring))
     daily = (pl.col("kind") == "PAYMENT") & pl.col("unit").is_in(DAY_UNITS)
     return known.select(
         "row",
         pl.when(daily).then(pl.col("units").fill_null(0)).otherwise("units").alias("units"),
-        pl.when(daily & pl.col("decided").is_null())
+        pl.when(daily & ~decided)
         .then(pl.lit("PERIOD_MISMATCH"))
         .when(daily & pl.col("units").is_null())
         .then(pl.lit("NO_COMPENSATED_DAYS"))
         .when(daily & (pl.col("stated_days") != pl.col("units")))
         .then(pl.lit("DAY_COUNT_MISMATCH"))
-        .when((pl.col("kind") == "RECOVERY_CLAIM") & pl.col("refers").is_null())
+        .when((pl.col("kind") == "RECOVERY_CLAIM") & ~refers)
         .then(pl.lit("UNKNOWN_REFERENCE"))
         .alias("deviation"),
     )
@@ -240,9 +236,7 @@ def attach(shown: pl.DataFrame, windows: pl.DataFrame, found: pl.DataFrame) -> p
     lengths = windows.group_by("row").agg(pl.len().alias("length"))
     counts = shown.select("row").join(lengths, on="row", how="left", maintain_order="left")["length"].fill_null(0).cast(pl.Int64())
     offsets = pl.concat([pl.Series([0], dtype=pl.Int64()), counts.cum_sum()])
-    fields = windows.select(
-        pl.col("first").cast(pl.Date()), pl.col("last").cast(pl.Date()), pl.col("extent").alias("extent_permille"), "level", "units"
-    ).to_struct()
+    fields = windows.select("first", "last", pl.col("extent").alias("extent_permille"), "level", "units").to_struct()
     lists = pl.from_arrow(pa.LargeListArray.from_arrays(offsets.to_arrow(), fields.to_arrow()))
     assert isinstance(lists, pl.Series)
     return shown.drop("spans", "pair", "row").with_columns(lists.cast(WINDOWS).alias("windows"), found["units"], found["deviation"])

@@ -70,7 +70,7 @@ def judge(waiting: pl.DataFrame, held: pl.DataFrame, overlapping_allowed: Collec
     again = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in KEY)  # judged is sorted by KEY
     repeated = sound.select(*KEY).filter(again)
     known_again = sound.select(*KEY).join(held.lazy(), on=KEY, how="semi")
-    doubtful = pl.concat([repeated, known_again]).unique().collect()
+    doubtful = pl.concat([repeated, known_again]).collect()
     if doubtful.is_empty():
         return judged
     verdicts = compare_twins(

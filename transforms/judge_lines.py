@@ -116,7 +116,7 @@ def judge_lines(
     known = [
         BENEFIT.is_in(list(benefits)).alias("in_catalogue"),
         pl.col("permitted").fill_null(False),
-        pl.col("person").is_in(registered.implode()).fill_null(False).alias("registered"),
+        pl.col("person").is_in(registered.implode()).alias("registered"),
         today.alias("today"),
     ]
     first_broken = pl.coalesce(pl.when(check.broken).then(answer(check.text)) for check in CHECKS)

@@ -111,6 +111,12 @@ def test_a_payment_under_one_decision_stays_as_it_is_beside_one_under_two() -> N
     assert [shown(rows[name]) for name in "PQ"] == [[("05-01", "05-05", 5)], [("06-01", "06-05", 5)]]
 
 
+def test_each_payment_is_held_against_rival_decisions_by_itself() -> None:
+    rivals = [fact("DECISION", "04-01", "06-30", fact_id=name, spans=[span("04-01", "06-30")]) for name in "GH"]
+    rows = compensated(*rivals, payment("06-01", "06-05"), payment("05-01", "05-05") | {"fact_id": "Q"})
+    assert [shown(rows[name]) for name in "PQ"] == [[("06-01", "06-05", 5)], [("05-01", "05-05", 5)]]
+
+
 @pytest.mark.parametrize("kind", ["RECOVERY_CLAIM", "LIFE_CERTIFICATE"])
 def test_other_kinds_have_no_windows(kind: str) -> None:
     decision = fact("DECISION", "05-01", "05-10", spans=[span("05-01", "05-10")])

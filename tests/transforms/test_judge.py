@@ -112,6 +112,7 @@ def test_spans_of_one_record_are_not_held_against_those_of_another() -> None:
 
 def test_repeats_come_in_the_order_of_arrival() -> None:
     assert codes([SOUND | {"arrival": 5}, SOUND | {"arrival": 3}]) == {3: None, 5: SAME}
+    assert codes([SOUND | {"arrival": 5, "bucket": 1}, SOUND | {"arrival": 3, "person": BO, "personnummer": BO}]) == {3: None, 5: None}
 
 
 def test_spans_may_overlap_where_working_time_counts() -> None:
