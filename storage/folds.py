@@ -53,7 +53,7 @@ class Unit:
 
 def nights_of(path: str | Path) -> tuple[int, int] | None:
     """The first and the last night that a file of a table holds rows of, by its name; None for any other file."""
-    found = NAME.fullmatch(Path(path).name)
+    found = NAME.fullmatch(str(path).rpartition("/")[2])
     if not found:
         return None
     return (int(found["night"]),) * 2 if found["night"] else (int(found["first"]), int(found["last"]))

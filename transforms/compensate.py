@@ -209,7 +209,7 @@ def count_units(windows: pl.DataFrame) -> pl.DataFrame:
 
 def deviations(facts: pl.DataFrame, ranged: pl.DataFrame, reigns: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
     """(row, units, deviation) of every fact shown (R33, R34)."""
-    counted = windows.group_by("row").agg(pl.sum("units"))
+    counted = windows.group_by("row").agg(pl.sum("units").cast(pl.Int32()))
     payments = facts.filter(pl.col("kind") == "PAYMENT").select("pair", pl.col("fact_id").alias("refers_to"))
     shown = facts.filter(~pl.col("withdrawn")).select("pair", "refers_to").with_row_index("row")
     referring = shown.join(payments, on=["pair", "refers_to"], how="semi")["row"]

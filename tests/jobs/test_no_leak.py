@@ -450,6 +450,8 @@ def lived(watch: Watch) -> Watch:
     watch.lefi("receive", str(watch.root / "pictures" / "q.duckdb"), at=damaged, code=4)
     encrypted(watch, damaged)
     watch.lefi("compact", "--all")
+    watch.lefi("rebucket")
+    watch.lefi("engines", "flink", at=Path("status"), code=None)
     shutil.rmtree(watch.root / "store" / "told")
     watch.lefi("rebuild", code=None)
     files = {str(path.relative_to(watch.root)): path for path in watch.root.rglob("*") if path.suffix in (".parquet", ".avro")}

@@ -4,8 +4,8 @@ Nothing that lefi wrote is read. Who is who, what becomes of facts and order lin
 """
 
 import json
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -112,8 +112,14 @@ class Slow:
         withheld = {}
         for name, chain in self.chains.items():
             own = {f.name: (f, h) for f, h in heads.items() if h["dataset"] != "orders" and h.get("benefit", PERSONS) == name}
-            drops = [as_drop(folder, head, folder.name in broken) for folder, head in own.values()]
             before = len(chain.consumed)
+            later = {
+                n: (f, h)
+                for n, (f, h) in own.items()
+                if not before or date.fromisoformat(h["business_date"]) > chain.consumed[-1].business_date
+            }
+            rejected = self.rejected(later, broken) if name != PERSONS else {}
+            drops = [as_drop(folder, head, folder.name in broken, rejected.get(folder.name, 0)) for folder, head in own.values()]
             code = night_of_chain(chain, drops, today, off=False, closed=False)
             if code:
                 withheld[name] = code
@@ -122,6 +128,17 @@ class Slow:
                 rows = [row for file in head["files"] for row in rows_of(folder / file["name"])]
                 self.meet(rows) if name == PERSONS else receive(self.past, head, rows, arrival_of(self.nights, place))
         return withheld
+
+    def rejected(self, waiting: Mapping[str, tuple[Path, Row]], broken: Collection[str]) -> dict[str, int]:
+        """R4, R35: how many records of each waiting drop are turned away, each drop judged as if those before it had been consumed."""
+        trial = replace(self.past, facts=list(self.past.facts), rejected=[])
+        counts = {}
+        for name, (folder, head) in sorted(waiting.items(), key=lambda each: (each[1][1]["business_date"], each[0])):
+            before = len(trial.rejected)
+            if name not in broken:
+                receive(trial, head, [row for file in head["files"] for row in rows_of(folder / file["name"])], 0)
+            counts[name] = len(trial.rejected) - before
+        return counts
 
     def meet(self, rows: list[Row]) -> None:
         """R11: register records; what is known of a person who turns out to be another one moves."""
@@ -173,8 +190,8 @@ class Slow:
         return turn
 
 
-def as_drop(folder: Path, head: dict[str, Any], broken: bool) -> Drop:
+def as_drop(folder: Path, head: dict[str, Any], broken: bool, rejected: int) -> Drop:
     """A drop as its chain sees it."""
     previous = head.get("previous_business_date")
     dates = date.fromisoformat(head["business_date"]), previous and date.fromisoformat(previous)
-    return Drop(folder.name, *dates, rows=sum(file["rows"] for file in head["files"]), broken=broken)
+    return Drop(folder.name, *dates, rows=sum(file["rows"] for file in head["files"]), broken=broken, rejected=rejected)

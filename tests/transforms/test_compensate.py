@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.frames import FACTS, UNIT
+from schemas.frames import FACTS, UNIT, WINDOWS
 from tests.oracle import windows as oracle
 from tests.transforms.facts import ANNA, BO, UNITS, Row, at, day, fact, facts_frame, span
 from transforms.compensate import compensate
@@ -19,7 +19,9 @@ UNIT_OF = pl.col("benefit").replace_strict(UNITS, return_dtype=UNIT).alias("unit
 def compensated(*facts: Row) -> dict[str, Row]:
     """fact_id -> what compensate gives it."""
     frame = facts_frame(facts).sort("person", "benefit", maintain_order=True).with_columns(UNIT_OF)
-    return {row["fact_id"]: row for row in compensate(frame).to_dicts()}
+    result = compensate(frame)
+    assert [result.schema[name] for name in ("windows", "units", "deviation")] == [WINDOWS, pl.Int32(), pl.String()]
+    return {row["fact_id"]: row for row in result.to_dicts()}
 
 
 def payment(period_from: str, period_to: str, **fields: Any) -> Row:

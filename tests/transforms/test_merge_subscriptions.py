@@ -38,7 +38,9 @@ def subscription(from_date: str = "05-01", end_date: str | None = None, **fields
 
 
 def merged(*rows: Row, moves: dict[str, str] = MOVES) -> list[Row]:
-    return merge_subscriptions(pl.DataFrame(rows, SUBSCRIPTIONS, orient="row"), moves).to_dicts()
+    found = merge_subscriptions(pl.DataFrame(rows, SUBSCRIPTIONS, orient="row"), moves)
+    assert found.schema == SUBSCRIPTIONS
+    return found.to_dicts()
 
 
 @pytest.mark.parametrize(
