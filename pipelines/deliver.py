@@ -20,12 +20,13 @@ from schemas.buckets import ordinal_of
 from schemas.config import PERSONS as PERSONS_CHAIN
 from schemas.contracts import DELIVERY_RECORD, RECEIPT
 from schemas.errors import VerificationError, masked
-from schemas.frames import FACTS, MEMBERS, QUARANTINE, REFRESHES, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TOUCHED
+from schemas.frames import FACTS, MEMBERS, QUARANTINE, REFRESHES, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TOLD, TOUCHED
 from schemas.manifest import Action, FileEntry, Input, Manifest, Previous, RefreshSlice, Withheld
 from storage import avro, durable, outbox, tables
 from storage.pace import Amount
 from storage.place import place
 from storage.tables import TableFile
+from transforms.carry_told import with_carried
 from transforms.cut_chains import ChainState, Cut, Obstacle, cut_gated, next_state
 from transforms.freeze import freezing
 from transforms.hold import hold
@@ -255,8 +256,10 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     files = dict(intake.files)
     keep_consumed(files, verdict, plan, bite)
 
+    moved = dict(linked.moved)
+
     def moved_and_new(name: str) -> list[TableFile]:
-        return [*linked.moved.get(name, ()), *([files[name]] if name in files else [])]
+        return [*moved.get(name, ()), *([files[name]] if name in files else [])]
 
     decided = recalculate_bite(bite, verdict.withheld, linked.aliases, plan, moved_and_new, files)
     subscriptions = tables.read([intake.subscriptions], SUBSCRIPTIONS, bite.first, bite.last)
@@ -272,8 +275,9 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     result = seen.compared
     parts = encode(result.records, bite, plan)
     clock.lap("encode")
-    if result.told.height:
-        files["told"] = tables.stage(plan.staging / "tables" / f"told-{bite.name}.parquet", result.told)
+    ledger = with_carried(result.told, tables.read(moved.pop("told", ()), TOLD, bite.first, bite.last), result.records)
+    if ledger.height:
+        files["told"] = tables.stage(plan.staging / "tables" / f"told-{bite.name}.parquet", ledger)
     stage_changes(bite, plan, subscriptions, result.subscriptions, files, who)
     waiting = touched.join(subscriptions.filter(~pl.col("benefit").is_in(current)), on=["person", "benefit"], how="semi")
     if waiting.height:

@@ -28,6 +28,7 @@ from transforms.take_orders import end_subscriptions
 PIECE_ROWS = 262_144
 SUBSCRIPTION_KEY = ("partner", "person", "benefit")
 MOVING = ("facts", "persons", "told", "quarantine", "members", "touched", "subscriptions", "recalculated")  # what is kept by person
+WITH_THE_BITES = ("subscriptions", "touched", "told")  # of these, what moved is taken in with each bite, not as it lies
 CHAIN_OF_PERSONS = "PERSONS"
 # A waiting order line. person: null when no valid number is given; line: unique in the night.
 LINES = pl.Schema(

@@ -16,7 +16,7 @@ import polars as pl
 
 from pipelines.deliver import decide_refreshes, stage_changes
 from pipelines.delivered import READ_BACK_ROWS
-from pipelines.ingest import MOVING, SUBSCRIPTION_KEY, Choice, Linked, cut_file, examine, move, tasks
+from pipelines.ingest import MOVING, SUBSCRIPTION_KEY, WITH_THE_BITES, Choice, Linked, cut_file, examine, move, tasks
 from pipelines.plan import Decisions, Plan, Waiting, read_decisions, read_states
 from pipelines.rebucket import was_doubled
 from pipelines.recalculation import recalculate_bite
@@ -33,6 +33,7 @@ from storage.agreement import table_folder
 from storage.inbox import Drop, scan
 from storage.tables import TableFile
 from storage.workspace import Catalog, Workspace
+from transforms.carry_told import with_carried
 from transforms.compare import learn
 from transforms.cut_chains import Cut
 from transforms.digest import with_digest
@@ -199,8 +200,11 @@ class PastNight:
     def rows_of(self, name: str) -> list[TableFile]:
         """What the night put into a table, staged. VerificationError when these are not as many rows as its commit file says."""
         files = self.make(name)
-        expected, rows = sum(file["rows"] for file in self.document["tables"].get(name, ())), sum(file.rows for file in files)
+        committed = self.document["tables"].get(name, ())
+        expected, rows = sum(file["rows"] for file in committed), sum(file.rows for file in files)
+        as_it_lay = name == "told" and any("told-moved" in file["path"] for file in committed)  # of older releases: more than what counts
         uncounted = name in UNCOUNTED or (name in FROM_OUTBOX and self.notes) or name in erasures.thinned(self.workspace, self.night)
+        uncounted = uncounted or (as_it_lay and rows <= expected)
         if rows != expected and not uncounted:
             raise VerificationError(
                 f"rebuild: {name}, night {self.night}: {expected} rows were committed, {rows} can be made anew: restore it from a backup"
@@ -224,7 +228,7 @@ class PastNight:
             made = self.judged.get(name, [])
         else:
             made = self.ordered.get(name, [])
-        moved = self.linked.moved.get(name, ()) if name in MOVING and name not in ("subscriptions", "touched") else ()
+        moved = self.linked.moved.get(name, ()) if name in MOVING and name not in WITH_THE_BITES else ()
         return [*moved, *made]
 
     def stage(self, name: str, rows: pl.DataFrame) -> TableFile:
@@ -330,14 +334,18 @@ class PastNight:
         return staged
 
     def make_told(self) -> list[TableFile]:
-        """The ledger's rows: one per delivered record about a fact."""
+        """The ledger's rows: one per delivered record about a fact, and what was carried over to the persons who took over."""
         return [
-            tables.stage(
-                self.plan.staging / "made" / f"told-{bite.name}.parquet", rows.sort("bucket", "person", "benefit", "fact_id", "partner")
-            )
+            tables.stage(self.plan.staging / "made" / f"told-{bite.name}.parquet", rows)
             for bite in self.bites
-            if (rows := self.said_in(bite).filter(pl.col("fact_id").is_not_null()).select(list(TOLD))).height
+            if (rows := self.ledger_of(bite)).height
         ]
+
+    def ledger_of(self, bite: Bite) -> pl.DataFrame:
+        """What the night put into the ledger of some buckets."""
+        said = self.said_in(bite)
+        told = said.filter(pl.col("fact_id").is_not_null()).select(list(TOLD))
+        return with_carried(told, tables.read(self.linked.moved.get("told", ()), TOLD, bite.first, bite.last), said)
 
     def said_in(self, bite: Bite) -> pl.DataFrame:
         """SAID of some buckets."""

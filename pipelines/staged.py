@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.deliver import AUDIT, FACTS_HELD, UNITS_PAID, Delivered, Delivery, Verdict
+from pipelines.ingest import WITH_THE_BITES
 from pipelines.plan import Plan
 from pipelines.recalculation import computed_rows, progress
 from pipelines.results import write_result
@@ -90,7 +91,7 @@ def check_buckets(step: str, ranges: Sequence[tuple[int, int]], plan: Plan) -> N
 def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], verdict: Verdict, plan: Plan) -> dict[str, Any]:
     """What is to happen when the run commits, and what its report says. Paths are relative to the workspace."""
     staged: dict[str, list[TableFile]] = {
-        name: list(files) for name, files in verdict.choice.linked.moved.items() if name not in ("subscriptions", "touched")
+        name: list(files) for name, files in verdict.choice.linked.moved.items() if name not in WITH_THE_BITES
     }
     for each in sorted(delivered, key=lambda each: each.bite.first):
         for name, file in each.files.items():

@@ -17,3 +17,14 @@ def carry_told(told: pl.DataFrame, active: pl.DataFrame, night: int) -> pl.DataF
     counting = told.join(active.select(*GROUP, "snapshot_night"), on=GROUP).filter(pl.col("night") >= pl.col("snapshot_night"))
     newest = counting.sort(*GROUP, "fact_id", "night").unique([*GROUP, "fact_id"], keep="last", maintain_order=True)
     return newest.with_columns(pl.lit(night, pl.Int32()).alias("night")).select(list(TOLD))
+
+
+def with_carried(told: pl.DataFrame, carried: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
+    """A night's rows of the ledger: what it has told itself, and of what was carried over what still counts after that.
+
+    told, carried: frames.TOLD; said: at least partner, person, benefit and action of the night's records. A snapshot in the night of the merge says
+    everything anew: what it left out is not known any more (R23). Result: frames.TOLD, by bucket, person, benefit, fact and partner.
+    """
+    snapped = said.filter(pl.col("action").cast(pl.String()).is_in(["SNAPSHOT", "EMPTY"]))
+    left = carried.join(snapped, on=GROUP, how="anti").join(told, on=[*GROUP, "fact_id"], how="anti")
+    return pl.concat([told, left]).sort("bucket", "person", "benefit", "fact_id", "partner")

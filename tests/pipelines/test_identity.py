@@ -1,6 +1,7 @@
 """R11, R12, R23 through whole nights: numbers that change, persons who become one, the protected flag; refreshes and freezes in between."""
 
 import random
+import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
@@ -212,6 +213,27 @@ def test_what_was_told_to_a_subscription_that_has_ended_stays_forgotten_when_its
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("rebuilt", [False, True])
+def test_what_the_snapshot_of_the_night_of_a_merge_left_out_is_told_anew_when_it_is_there_again(world: World, rebuilt: bool) -> None:
+    watching(world, (ANNA, SJP))
+    sick(world, ANNA, "A")
+    sick(world, ANNA, "B")
+    world.night(NIGHTS[0])
+    world.person(ANNA, former_personnummer=BO, protected=True)
+    sick(world, ANNA, "A", version=2, withdrawn=True)
+    world.night(NIGHTS[1])
+    assert world.told("BOLAGET", "action", "trigger", "fact_id") == [("SNAPSHOT", "CHANGE", "B")]
+    if rebuilt:
+        for name in ("told", "facts"):
+            shutil.rmtree(world.root / "store" / name)
+        world.lefi("rebuild")
+    sick(world, ANNA, "A", version=3)
+    world.night(NIGHTS[2])
+    assert world.told("BOLAGET", "action", "trigger", "fact_id") == [("NEW", "CHANGE", "A")]
+    everybody_knows(world)
+    assert world.lefi("reconcile", "--json").json["differences"] == 0
+
+
 def test_the_protected_flag_is_told_when_it_changes_and_waits_out_a_freeze(world: World) -> None:
     watching(world, (ANNA, SJP), (BO, SJP), (BO, FP))
     sick(world, ANNA)

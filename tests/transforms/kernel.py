@@ -7,7 +7,7 @@ import polars as pl
 
 from schemas.frames import QUARANTINE, SUBSCRIPTIONS, TOLD, UNIT
 from tests.transforms.facts import UNITS, Row, facts_frame
-from transforms.carry_told import carry_told
+from transforms.carry_told import carry_told, with_carried
 from transforms.compare import Compared, compare
 from transforms.compensate import compensate
 from transforms.digest import with_digest
@@ -27,7 +27,7 @@ class Kernel:
     def __init__(self, bucket_of: Mapping[str, int]) -> None:
         self.bucket_of = bucket_of
         self.subscriptions: dict[tuple[str, str, str], Row] = {}
-        self.told = TOLD.to_frame()
+        self.told = self.carried = TOLD.to_frame()
         self.heals: set[tuple[str, str, str, str]] = set()
 
     def subscribe(self, key: tuple[str, str, str], from_date: Any, night: int) -> None:
@@ -49,9 +49,10 @@ class Kernel:
     def merge(self, ceases: str, stays: str, night: int) -> None:
         """R12: rows of the key that ceased stand under the other's."""
         moving = [row for row in self.subscriptions.values() if row["person"] == ceases]
-        told = self.told.filter(pl.col("person") == ceases)
+        told = pl.concat([self.told, self.carried]).filter(pl.col("person") == ceases)
+        self.carried = self.carried.filter(pl.col("person") != ceases)
         carried = carry_told(told, pl.DataFrame(moving, SUBSCRIPTIONS, orient="row"), night)
-        self.told = pl.concat([self.told, carried.with_columns(pl.lit(stays).alias("person"))])
+        self.carried = pl.concat([self.carried, carried.with_columns(pl.lit(stays).alias("person"))])
         moved = [row | {"person": stays, "bucket": self.bucket_of[stays], "snapshot_night": night} for row in moving]
         rows = [row for row in self.subscriptions.values() if row["person"] != ceases] + moved
         self.keep(merge_subscriptions(pl.DataFrame(rows, SUBSCRIPTIONS, orient="row"), {ceases: stays}))
@@ -82,10 +83,11 @@ class Kernel:
         gone = pl.DataFrame([(*key, reason) for key, reason in retracted.items()], GONE, orient="row")
         frozen = freeze(quarantine(rejected), held)
         groups = groups.join(frozen, on=["person", "benefit"], how="left", maintain_order="left")
-        newest = self.told.sort("night").unique(TOLD_KEY, keep="last")
+        newest = pl.concat([self.told, self.carried]).sort("night", maintain_order=True).unique(TOLD_KEY, keep="last", maintain_order=True)
         heals = pl.DataFrame(sorted(self.heals), HEALS, orient="row")
         result = compare(groups, named, contents, held, newest, gone, heals, UNITS, sequences, night)
-        self.told = pl.concat([self.told, result.told])
+        self.told = pl.concat([self.told, with_carried(result.told, self.carried, result.records)])
+        self.carried = TOLD.to_frame()
         self.heals = {heal for heal in self.heals if heal[2] not in current}
         known = pl.DataFrame(list(self.subscriptions.values()), SUBSCRIPTIONS, orient="row")
         key = ["partner", "person", "benefit"]

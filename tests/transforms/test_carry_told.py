@@ -1,10 +1,11 @@
 """R12, R15: what of a ledger counts for the person that stays."""
 
 import polars as pl
+import pytest
 
 from schemas.frames import SUBSCRIPTIONS, TOLD
 from tests.transforms.facts import ANNA, BO, Row
-from transforms.carry_told import carry_told
+from transforms.carry_told import carry_told, with_carried
 
 
 def told(fact_id: str, night: int, partner: str = "P", **fields: object) -> Row:
@@ -44,3 +45,38 @@ def test_an_annulled_fact_stays_annulled() -> None:
     )
     found = carry_told(pl.DataFrame([told("A", 4), row], TOLD, orient="row"), active.cast(SUBSCRIPTIONS), 9)
     assert found["digest"].to_list() == [None]
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ([], ["A", "B"]),
+        ([("SNAPSHOT", {})], []),
+        ([("EMPTY", {})], []),
+        ([("CORRECTED", {})], ["A", "B"]),
+        ([("SNAPSHOT", {"partner": "Q"})], ["A", "B"]),
+        ([("SNAPSHOT", {"person": BO})], ["A", "B"]),
+        ([("SNAPSHOT", {"benefit": "FK:FP"})], ["A", "B"]),
+    ],
+)
+def test_of_what_was_carried_over_counts_what_no_snapshot_of_the_night_has_replaced(said: list[tuple[str, Row]], left: list[str]) -> None:
+    rows = [{"partner": "P", "person": ANNA, "benefit": "FK:SJP", "action": action} | of for action, of in said]
+    records = pl.DataFrame(rows, dict.fromkeys(("partner", "person", "benefit", "action"), pl.String()), orient="row")
+    found = with_carried(TOLD.to_frame(), pl.DataFrame([told("B", 9), told("A", 9)], TOLD, orient="row"), records)
+    assert found["fact_id"].to_list() == left
+
+
+def test_what_the_night_tells_itself_of_a_fact_takes_the_place_of_what_was_carried_over() -> None:
+    tonight = [told("A", 9, version=2), told("A", 9, person=BO, version=3), told("C", 9, version=4, bucket=1)]
+    carried_over = pl.DataFrame([told("A", 9), told("A", 9, partner="Q"), told("A", 9, benefit="FK:AS"), told("B", 9)], TOLD, orient="row")
+    records = pl.DataFrame(schema=dict.fromkeys(("partner", "person", "benefit", "action"), pl.String()))
+    found = with_carried(pl.DataFrame(tonight, TOLD, orient="row"), carried_over, records)
+    assert found.schema == TOLD
+    assert found.select("person", "benefit", "fact_id", "partner", "version").rows() == [
+        (BO, "FK:SJP", "A", "P", 3),
+        (ANNA, "FK:AS", "A", "P", 1),
+        (ANNA, "FK:SJP", "A", "P", 2),
+        (ANNA, "FK:SJP", "A", "Q", 1),
+        (ANNA, "FK:SJP", "B", "P", 1),
+        (ANNA, "FK:SJP", "C", "P", 4),
+    ]
