@@ -98,8 +98,10 @@ def tests_of(module: str) -> list[str]:
 
 def version_of(module: str) -> str:
     """A digest of all that decides a module's score."""
-    paths = [f"transforms/{module}.py", *tests_of(module), "tests/transforms/facts.py", "tests/transforms/kernel.py", *map(str, oracles())]
-    paths += ["tests/mutation/operators.py"]
+    paths = [f"transforms/{module}.py", *tests_of(module), "tests/transforms/facts.py", "tests/mutation/operators.py"]
+    tests = "".join((ROOT / path).read_text("utf-8") for path in tests_of(module))
+    paths += ["tests/transforms/kernel.py"] if "tests.transforms.kernel" in tests else []
+    paths += map(str, oracles()) if "tests.oracle" in tests else []
     return hashlib.sha256(b"".join((ROOT / path).read_bytes() for path in paths)).hexdigest()[:12]
 
 
@@ -158,9 +160,14 @@ def unmeant(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     ]
 
 
-def session_of(module: str) -> Path:
-    """The folder with a module's mutants (session.sqlite) and the copy of the tree in which they are made (tree/)."""
+def session_of(module: str, look_only: bool = False) -> Path:
+    """The folder with a module's mutants (session.sqlite) and the copy of the tree in which they are made (tree/).
+
+    look_only: of what has changed since it was tried, the old one.
+    """
     folder = BUILD / f"{module}-{version_of(module)}"
+    if look_only and not folder.exists():
+        folder = next(BUILD.glob(f"{module}-*"), folder)
     if not (folder / "session.sqlite").exists():
         for old in BUILD.glob(f"{module}-*"):
             shutil.rmtree(old)
@@ -244,7 +251,7 @@ def main(arguments: Sequence[str]) -> int:
     sys.dont_write_bytecode = True  # a mutant may be made in the same second as the one before
     scores = []
     for module in wanted.modules:
-        folder = session_of(module)
+        folder = session_of(module, wanted.report)
         if not wanted.report:
             execute(module, folder)
         scores.append(score_of(module, folder))
