@@ -15,7 +15,7 @@ from storage.conf import read_machine
 from storage.workspace import Workspace
 
 MIB = 1 << 20
-BASE_BYTES = 330 * MIB  # a night of next to nothing: interpreter, libraries, Beam
+BASE_BYTES = 355 * MIB  # a night of next to nothing: interpreter, libraries, Beam
 FACT_BYTES = 2_500  # of a fact that is being compared, at the worst moment
 KEPT_BYTES = 700  # of what was made of it, until its bucket is written
 PIECE_BYTES = 800  # of a record that is being decoded and cut

@@ -96,7 +96,7 @@ def test_a_wrong_size_is_wrong_usage(world: World) -> None:
     world.partner("BOLAGET", "FK:SJP")
     night = ("nightly", "--business-date", DATES[0])
     assert "'much' is no size such as 1GiB or 800MiB" in world.lefi(*night, "--memory", "much", code=2).err
-    assert "--memory 100MiB: at least 354MiB is needed" in world.lefi(*night, "--memory", "100MiB", code=2).err
+    assert "--memory 100MiB: at least 379MiB is needed" in world.lefi(*night, "--memory", "100MiB", code=2).err
     world.write("conf/machine.yaml", "memory: much\n")
     assert "conf/machine.yaml: memory: 'much' is no size" in world.lefi(*night, code=2).err
 
