@@ -45,7 +45,7 @@ spark: .venv/spark                  ## what the Spark jobs need: PySpark, and De
 
 mutation: .venv/installed           ## is there a test for every rule? about 90 minutes; goes on where it was stopped
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mutation.lock
-	$(BIN)/python -m tests.mutation.run
+	POLARS_MAX_THREADS=1 $(BIN)/python -m tests.mutation.run
 
 engines:                            ## the jars of Flink and Spark, by Maven, each with a known digest: for `lefi engines start flink`
 	engines/fetch.sh flink .engines/flink
