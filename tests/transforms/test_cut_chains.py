@@ -210,6 +210,12 @@ def test_the_code_says_why_a_benefit_is_withheld(off: bool, closed: str | None, 
     assert night(AFTER_MONDAY, drops, 1, off, closed).code == code
 
 
+@pytest.mark.parametrize(("given", "text"), [("A new register", "A new register"), ("", "Planned closure")])
+def test_a_planned_closure_is_told_with_the_text_of_conf_if_there_is_one(given: str, text: str) -> None:
+    _, reason = next_state(AFTER_MONDAY, cut(AFTER_MONDAY.last, [], {}), on(1), off=False, closed=given)
+    assert reason == Obstacle("PLANNED_CLOSURE", text)
+
+
 def test_since_is_the_first_night_of_the_present_row_of_nights_without() -> None:
     state, since = AFTER_MONDAY, []
     for today, drops in enumerate([[], [drop(1)], [drop(3, 1)], [], [drop(5, 3)]], start=1):
