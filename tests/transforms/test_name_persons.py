@@ -35,6 +35,11 @@ def test_a_person_with_one_number_has_that() -> None:
     assert number_of(record(1, ANNA), record(2, ANNA)) == ANNA
 
 
+def test_persons_come_in_the_order_of_their_keys() -> None:
+    keys = [f"1990{place:08}" for place in range(500)]
+    assert [row["person"] for row in named(*(record(1, key, person=key) for key in keys[::-1]))] == keys
+
+
 def test_the_number_is_that_of_the_newest_record_with_a_former_number() -> None:
     assert number_of(record(1, BO, ANNA), record(2, CIA, BO)) == CIA
     assert number_of(record(3, BO, ANNA), record(2, CIA, BO)) == BO
