@@ -20,11 +20,13 @@ def carry_told(told: pl.DataFrame, active: pl.DataFrame, night: int) -> pl.DataF
 
 
 def with_carried(told: pl.DataFrame, carried: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
-    """A night's rows of the ledger: what it has told itself, and of what was carried over what still counts after that.
+    """A night's rows of the ledger: what it has told itself, and what was carried over.
 
     told, carried: frames.TOLD; said: at least partner, person, benefit and action of the night's records. A snapshot in the night of the merge says
-    everything anew: what it left out is not known any more (R23). Result: frames.TOLD, by bucket, person, benefit, fact and partner.
+    everything anew: what it left out is not known any more (R23). What counts no more after the night gets the number of the night before, and is
+    history. Result: frames.TOLD, by bucket, person, benefit, fact, partner and night.
     """
     snapped = said.filter(pl.col("action").cast(pl.String()).is_in(["SNAPSHOT", "EMPTY"]))
-    left = carried.join(snapped, on=GROUP, how="anti").join(told, on=[*GROUP, "fact_id"], how="anti")
-    return pl.concat([told, left]).sort("bucket", "person", "benefit", "fact_id", "partner")
+    counting = carried.join(snapped, on=GROUP, how="anti").join(told, on=[*GROUP, "fact_id"], how="anti")
+    history = carried.join(counting, on=[*GROUP, "fact_id"], how="anti").with_columns(pl.col("night") - 1)
+    return pl.concat([told, counting, history]).sort("bucket", "person", "benefit", "fact_id", "partner", "night")

@@ -63,7 +63,9 @@ def test_of_what_was_carried_over_counts_what_no_snapshot_of_the_night_has_repla
     rows = [{"partner": "P", "person": ANNA, "benefit": "FK:SJP", "action": action} | of for action, of in said]
     records = pl.DataFrame(rows, dict.fromkeys(("partner", "person", "benefit", "action"), pl.String()), orient="row")
     found = with_carried(TOLD.to_frame(), pl.DataFrame([told("B", 9), told("A", 9)], TOLD, orient="row"), records)
-    assert found["fact_id"].to_list() == left
+    assert found.filter(pl.col("night") == 9)["fact_id"].to_list() == left
+    assert found.select("fact_id", "sequence").rows() == [("A", 9), ("B", 9)]
+    assert set(found["night"]) <= {8, 9}
 
 
 def test_what_the_night_tells_itself_of_a_fact_takes_the_place_of_what_was_carried_over() -> None:
@@ -72,11 +74,12 @@ def test_what_the_night_tells_itself_of_a_fact_takes_the_place_of_what_was_carri
     records = pl.DataFrame(schema=dict.fromkeys(("partner", "person", "benefit", "action"), pl.String()))
     found = with_carried(pl.DataFrame(tonight, TOLD, orient="row"), carried_over, records)
     assert found.schema == TOLD
-    assert found.select("person", "benefit", "fact_id", "partner", "version").rows() == [
-        (BO, "FK:SJP", "A", "P", 3),
-        (ANNA, "FK:AS", "A", "P", 1),
-        (ANNA, "FK:SJP", "A", "P", 2),
-        (ANNA, "FK:SJP", "A", "Q", 1),
-        (ANNA, "FK:SJP", "B", "P", 1),
-        (ANNA, "FK:SJP", "C", "P", 4),
+    assert found.select("person", "benefit", "fact_id", "partner", "night", "version").rows() == [
+        (BO, "FK:SJP", "A", "P", 9, 3),
+        (ANNA, "FK:AS", "A", "P", 9, 1),
+        (ANNA, "FK:SJP", "A", "P", 8, 1),
+        (ANNA, "FK:SJP", "A", "P", 9, 2),
+        (ANNA, "FK:SJP", "A", "Q", 9, 1),
+        (ANNA, "FK:SJP", "B", "P", 9, 1),
+        (ANNA, "FK:SJP", "C", "P", 9, 4),
     ]
