@@ -204,7 +204,7 @@ COMMON = settings(
 
 
 def test_some_rows_of_nights() -> None:
-    run_state_machine_as_test(Nights, settings=settings(COMMON, max_examples=2, stateful_step_count=12, derandomize=True))
+    run_state_machine_as_test(Nights, settings=settings(COMMON, max_examples=2, stateful_step_count=8, derandomize=True))
 
 
 @pytest.mark.slow
