@@ -275,7 +275,9 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     result = seen.compared
     parts = encode(result.records, bite, plan)
     clock.lap("encode")
-    ledger = with_carried(result.told, tables.read(moved.pop("told", ()), TOLD, bite.first, bite.last), result.records)
+    ledger = result.told
+    if carried := moved.pop("told", ()):
+        ledger = with_carried(ledger, tables.read(carried, TOLD, bite.first, bite.last), result.records)
     if ledger.height:
         files["told"] = tables.stage(plan.staging / "tables" / f"told-{bite.name}.parquet", ledger)
     stage_changes(bite, plan, subscriptions, result.subscriptions, files, who)

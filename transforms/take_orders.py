@@ -227,7 +227,7 @@ def match(refreshing: pl.DataFrame, lives: pl.DataFrame, persons: pl.DataFrame) 
 
 def answer_refresh(refreshes: pl.DataFrame) -> pl.Expr:
     """The answer to the REFRESH at `position`, given all that refreshes match."""
-    matched = pl.col("position").is_in(refreshes["position"].implode())
+    matched = pl.col("position").is_in(refreshes["position"].unique().implode())
     return pl.when(matched).then(answer(REFRESHED)).otherwise(answer(UNSUBSCRIBED))
 
 
