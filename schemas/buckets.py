@@ -5,7 +5,7 @@ import polars_hash  # noqa: F401 - registers the `nchash` namespace
 
 # Iceberg's own vector for the hash, kept so that a changed library is found before it moves a person.
 TEST_VECTOR = ("iceberg", 1210000089)
-DROP_BITS, ROW_BITS = 16, 32
+NIGHT_BITS, DROP_BITS, ROW_BITS = 15, 16, 32
 FIRST_RECORD_NO = 1_000_000_000
 
 

@@ -30,8 +30,8 @@ class Partner(Strict):
     """A receiver of deliveries. refresh_persons_per_night: the throttle of its refreshes."""
 
     name: str = ""
-    permissions: tuple[Permission, ...] = Field(min_length=1)
-    refresh_persons_per_night: int = Field(default=50_000, ge=1)
+    permissions: tuple[Permission, ...]
+    refresh_persons_per_night: int = Field(default=50_000, ge=1, strict=True)
 
     @property
     def permitted(self) -> frozenset[str]:

@@ -2,8 +2,9 @@
 
 import re
 
-from schemas.buckets import DROP_BITS, ROW_BITS
+from schemas.buckets import DROP_BITS, NIGHT_BITS, ROW_BITS
 
+MOST_DIGITS = 10  # of a row's number, which is the longest
 PATTERN = re.compile(r"Q(\d+)-(\d+)-(\d+)")
 
 
@@ -18,5 +19,7 @@ def arrival_of_id(text: str) -> int | None:
     found = PATTERN.fullmatch(text)
     if found is None:
         return None
+    if max(map(len, found.groups())) > MOST_DIGITS:
+        return None
     night, ordinal, row = map(int, found.groups())
-    return (night << DROP_BITS | ordinal) << ROW_BITS | row
+    return (night << DROP_BITS | ordinal) << ROW_BITS | row if night < 1 << NIGHT_BITS else None

@@ -16,7 +16,13 @@ from schemas.personnummer import without_numbers
 from schemas.rules import CertificateRules, GuaranteeRules, Rules
 
 Model = TypeVar("Model", bound=BaseModel)
-PLAIN = {"extra_forbidden": "unknown key", "missing": "is missing"}
+PLAIN = {
+    "extra_forbidden": "unknown key",
+    "missing": "is missing",
+    "tuple_type": "should be a list",
+    "dict_type": "should have keys and values",
+    "model_type": "should have keys and values",
+}
 SHORT = 40
 PARTNER_NAME = re.compile(r"[A-Za-z0-9ÅÄÖåäö][A-Za-z0-9ÅÄÖåäö._-]{0,63}")
 
@@ -69,6 +75,8 @@ def read_part(folder: Path, name: str, model: type[Model]) -> Model:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
         raise UsageError(f"conf/{name}.yaml: {place or 'the whole file'}: {explain(first)}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"conf/{name}.yaml cannot be read: {error}") from error
 
 
 def explain(error: ErrorDetails) -> str:
@@ -80,15 +88,11 @@ def explain(error: ErrorDetails) -> str:
     return error["msg"].removeprefix("Value error, ") + shown
 
 
-def read_conf(folder: Path) -> Conf:
-    """Read and check all of conf. UsageError when a part is wrong or names an unknown benefit."""
-    partners, benefits, closures = (
-        read_part(folder, n, m) for n, m in (("partners", Partners), ("benefits", Benefits), ("closures", Closures))
-    )
-    assert isinstance(partners, Partners)
-    assert isinstance(benefits, Benefits)
-    assert isinstance(closures, Closures)
+def require_known(partners: Partners, benefits: Benefits, closures: Closures) -> None:
+    """Hold the parts against each other. UsageError names what one says and another does not know."""
     known = benefits.benefits.keys()
+    if PERSONS in known:
+        raise UsageError(f"conf/benefits.yaml: benefits.{PERSONS}: the register's own name cannot be a benefit's")
     for name, partner in partners.partners.items():
         if not PARTNER_NAME.fullmatch(name):
             raise UsageError(
@@ -101,6 +105,17 @@ def read_conf(folder: Path) -> Conf:
             raise UsageError(f"conf/closures.yaml: closures: '{chain}' is neither a benefit of conf/benefits.yaml nor {PERSONS}")
     for benefit in sorted(set(closures.off) - known - {PERSONS}):
         raise UsageError(f"conf/closures.yaml: off: '{benefit}' is neither a benefit of conf/benefits.yaml nor {PERSONS}")
+
+
+def read_conf(folder: Path) -> Conf:
+    """Read and check all of conf. UsageError when a part is wrong or names an unknown benefit."""
+    partners, benefits, closures = (
+        read_part(folder, n, m) for n, m in (("partners", Partners), ("benefits", Benefits), ("closures", Closures))
+    )
+    assert isinstance(partners, Partners)
+    assert isinstance(benefits, Benefits)
+    assert isinstance(closures, Closures)
+    require_known(partners, benefits, closures)
     for text in texts_of(partners, closures):
         if without_numbers(text) != text:
             raise UsageError(

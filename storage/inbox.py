@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -12,6 +15,9 @@ from schemas.errors import BrokenFileError
 from storage.place import place
 
 HEAD = "_drop.json"
+NAME_BYTES = 255  # of a file, as far as file systems go
+MOST_ROWS = 1 << 53  # numbers of JSON are whole up to here
+DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 Dataset = Literal["facts", "persons", "orders"]
 
 
@@ -63,7 +69,24 @@ def scan(inbox: Path) -> Iterator[Drop | Oddity]:
     """Every folder of the inbox, by name."""
     for folder in sorted(inbox.iterdir()) if inbox.exists() else ():
         if folder.is_dir() and not folder.name.startswith("."):
-            yield read_head(folder)
+            yield read_head(folder) if is_text(folder.name) else nameless(folder)
+
+
+def is_text(name: str) -> bool:
+    """Whether a string can be written as UTF-8; names of files and JSON's escapes can hold what cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def nameless(folder: Path) -> Oddity:
+    """A folder whose name is not UTF-8, under one that can be told."""
+    name = os.fsencode(folder.name).decode("utf-8", "backslashreplace")
+    if not (folder / HEAD).is_file():
+        return Oddity(name, "pending", f"R1: drop '{name}': no {HEAD} yet")
+    return Oddity(name, "unreadable", f"R2: drop '{name}': the folder's name is not UTF-8, and a manifest could not name it")
 
 
 def read_head(folder: Path) -> Drop | Oddity:
@@ -74,7 +97,7 @@ def read_head(folder: Path) -> Drop | Oddity:
     data = path.read_bytes()
     try:
         head = json.loads(data)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # also a number of more digits than Python takes
         return Oddity(folder.name, "pending", f"R1: drop '{folder.name}': {HEAD} is not JSON yet")
     if not isinstance(head, dict):
         return Oddity(folder.name, "unreadable", f"R2: drop '{folder.name}': {HEAD} is not an object")
@@ -92,6 +115,8 @@ def parse_head(folder: Path, head: Mapping[str, Any], digest: str) -> Drop | Odd
     owner = {"facts": "benefit", "orders": "partner"}.get(dataset)
     if owner and not isinstance(head.get(owner), str):
         return Oddity(folder.name, "unreadable", f"{place}: {owner} is missing")
+    if owner and not is_text(head[owner]):
+        return Oddity(folder.name, "unreadable", f"{place}: {owner} {head[owner]!r} is no text")
     previous, fault = head.get("previous_business_date"), ""
     if previous is not None and iso_date(previous) is None:
         fault = f"{place}: previous_business_date {previous!r} is not YYYY-MM-DD"
@@ -110,10 +135,10 @@ def parse_files(head: Mapping[str, Any]) -> list[Any]:
     files = head.get("files")
     if not isinstance(files, list):
         raise BrokenFileError("files is missing")
-    names = [entry.get("name") for entry in files if isinstance(entry, dict)]
-    for name in names:
-        if names.count(name) > 1:
-            raise BrokenFileError(f"files: {name} is named twice")
+    names = Counter(name for entry in files if isinstance(entry, dict) and isinstance(name := entry.get("name"), str))
+    for name, times in names.items():
+        if times > 1:
+            raise BrokenFileError(f"files: {name!r} is named twice")
     return files
 
 
@@ -122,13 +147,20 @@ def parse_file(entry: Any) -> DropFile:
     if not isinstance(entry, dict):
         raise BrokenFileError(f"files: {entry!r} is not an object")
     name, rows, digest = entry.get("name"), entry.get("rows"), entry.get("sha256")
-    if not isinstance(name, str) or not name or "/" in name or "\\" in name or name in (".", "..", HEAD):
+    if not isinstance(name, str) or not is_file_name(name):
         raise BrokenFileError(f"files: name {name!r} is not a plain file name")
-    if not isinstance(rows, int) or isinstance(rows, bool) or rows < 0:
+    if not isinstance(rows, int) or isinstance(rows, bool) or not 0 <= rows < MOST_ROWS:
         raise BrokenFileError(f"files: {name}: rows {rows!r} is not a number of rows")
-    if not isinstance(digest, str):
-        raise BrokenFileError(f"files: {name}: sha256 is missing")
+    if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
+        raise BrokenFileError(f"files: {name}: sha256 is missing, or not 64 hexadecimal digits")
     return DropFile(name, rows, digest)
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a name can be that of a drop's file, in its folder."""
+    if not is_text(name) or len(name.encode()) > NAME_BYTES or "\0" in name:
+        return False
+    return bool(name) and "/" not in name and "\\" not in name and name not in (".", "..", HEAD)
 
 
 def iso_date(text: Any) -> date | None:

@@ -21,11 +21,15 @@ ENGINES = f"{{embedded: {{at_once: 1}}, prism: {{at_once: 1, binary: prism}}, fl
             "partners.B.permissions: benefit 'FK:XYZ' is not in conf/benefits.yaml",
         ),
         ("partners: {B: {name: B}}", "partners.yaml: partners.B.permissions: is missing"),
-        ("partners: {B: {permissions: []}}", "partners.yaml: partners.B.permissions: Tuple should have at least 1 item"),
+        ("partners: {B: {permissions: }}", "partners.yaml: partners.B.permissions: should be a list"),
+        (
+            SOUND.replace("permissions", "refresh_persons_per_night: true, permissions"),
+            "refresh_persons_per_night: Input should be a valid integer",
+        ),
         ("partners: {B: {permissions: [{benefits: []}]}}", "partners.yaml: partners.B.permissions.0.purpose: is missing"),
         (
             "partners: {B: {permissions: [{purpose: p, benefits: 'FK:SJP'}]}}",
-            "partners.yaml: partners.B.permissions.0.benefits: Input should be a valid",
+            "partners.yaml: partners.B.permissions.0.benefits: should be a list",
         ),
         ("partners: {../B: {permissions: [{purpose: p, benefits: []}]}}", "partner '../B': the name becomes a folder"),
         (
@@ -59,6 +63,17 @@ def test_wrong_partners_are_refused_by_key_and_value(world: World, text: str | b
         ),
         ("closures", "closures: [{benefits: ['FK:SJP'], from: 2024-05-20}]", "closures.yaml: closures.0.until: is missing"),
         ("closures", "closures: [{benefits: ['FK:XYZ'], from: 2024-05-20, until: 2024-05-20}]", "closures: 'FK:XYZ' is neither a benefit"),
+        (
+            "closures",
+            "closures: [{benefits: ['FK:SJP'], from: 2024-02-30, until: 2024-03-01}]",
+            "closures.yaml cannot be read: day is out of range",
+        ),
+        ("closures", "[" * 3000, "closures.yaml cannot be read: "),
+        (
+            "benefits",
+            "benefits: {PERSONS: {name: register, unit: EVENT}}",
+            "benefits.PERSONS: the register's own name cannot be a benefit's",
+        ),
         ("closures", "off: [FK:XYZ]", "off: 'FK:XYZ' is neither a benefit of conf/benefits.yaml"),
         (
             "benefits",
@@ -153,6 +168,8 @@ def test_a_damaged_catalog_is_named(world: World, text: str) -> None:
         (("accept", "../inbox", "--reason", "r"), 3, "inbox has no drop '../inbox'"),
         (("release", "Q1-2-3", "--reason", "r"), 3, "quarantine has no record 'Q1-2-3'"),
         (("release", "seventeen", "--reason", "r"), 3, "quarantine has no record 'seventeen'"),
+        (("release", "Q99999999999999-1-1", "--reason", "r"), 3, "quarantine has no record 'Q99999999999999-1-1'"),
+        (("release", "Q32768-1-1", "--reason", "r"), 3, "quarantine has no record 'Q32768-1-1'"),
     ],
 )
 def test_wrong_arguments_are_refused_with_code_and_text(world: World, arguments: tuple[str, ...], code: int, message: str) -> None:

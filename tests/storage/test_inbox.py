@@ -15,7 +15,7 @@ SOUND: dict[str, Any] = {
     "benefit": "FK:SJP",
     "business_date": "2024-05-21",
     "previous_business_date": "2024-05-20",
-    "files": [{"name": "a.avro", "rows": 3, "sha256": "00"}, {"name": "b.avro", "rows": 4, "sha256": "11"}],
+    "files": [{"name": "a.avro", "rows": 3, "sha256": "0" * 64}, {"name": "b.avro", "rows": 4, "sha256": "1" * 64}],
 }
 
 
@@ -64,12 +64,13 @@ def test_what_is_no_head_is_left_alone(tmp_path: Path, document: Any, state: str
     [
         ({"files": {}}, "files is missing"),
         ({"files": ["a.avro"]}, "files: 'a.avro' is not an object"),
-        ({"files": [SOUND["files"][0]] * 2}, "files: a.avro is named twice"),
+        ({"files": [SOUND["files"][0]] * 2}, "files: 'a.avro' is named twice"),
         ({"files": [{"name": "a/b.avro", "rows": 1, "sha256": ""}]}, "files: name 'a/b.avro' is not a plain file name"),
         ({"files": [{"name": HEAD, "rows": 1, "sha256": ""}]}, "files: name '_drop.json' is not a plain file name"),
         ({"files": [{"name": "a", "rows": True, "sha256": ""}]}, "files: a: rows True is not a number of rows"),
         ({"files": [{"name": "a", "rows": -1, "sha256": ""}]}, "files: a: rows -1 is not a number of rows"),
-        ({"files": [{"name": "a", "rows": 1}]}, "files: a: sha256 is missing"),
+        ({"files": [{"name": "a", "rows": 1 << 60, "sha256": ""}]}, f"files: a: rows {1 << 60} is not a number of rows"),
+        ({"files": [{"name": "a", "rows": 1}]}, "files: a: sha256 is missing, or not 64 hexadecimal digits"),
         ({"previous_business_date": 20240520}, "previous_business_date 20240520 is not YYYY-MM-DD"),
         ({"source": None}, "source is missing"),
     ],
