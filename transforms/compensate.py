@@ -194,12 +194,17 @@ def count_units(windows: pl.DataFrame) -> pl.DataFrame:
     weekly = windows.filter(pl.col("unit") == "FIVE_DAY_WEEK")
     if weekly.is_empty():
         return windows
-    weeks = weekly.with_columns(pl.int_ranges((pl.col("first") + 3) // 7, (pl.col("last") + 3) // 7 + 1).alias("week")).explode("week")
+    weekly = weekly.with_columns(((pl.col("first") + 3) // 7).alias("from_week"), ((pl.col("last") + 3) // 7).alias("to_week"))
+    between = (pl.col("to_week") - pl.col("from_week") - 1).clip(lower_bound=0) * 5  # weeks that belong to this window alone
+    at_ends = (
+        pl.when(pl.col("from_week") < pl.col("to_week")).then(pl.concat_list("from_week", "to_week")).otherwise(pl.concat_list("from_week"))
+    )
+    weeks = weekly.with_columns(between.alias("between"), at_ends.alias("week")).explode("week")  # in the order of the windows
     monday = pl.col("week") * 7 - 3
     days = pl.min_horizontal("last", monday + 6) - pl.max_horizontal("first", monday) + 1
     total = days.cum_sum().over("row", "week")
-    added = weeks.select("window", (total.clip(upper_bound=5) - (total - days).clip(upper_bound=5)).alias("added"))
-    per_window = added.group_by("window").agg(pl.sum("added"))
+    added = weeks.select("window", "between", (total.clip(upper_bound=5) - (total - days).clip(upper_bound=5)).alias("added"))
+    per_window = added.group_by("window").agg(pl.sum("added") + pl.first("between"))
     return (
         windows.join(per_window, on="window", how="left", maintain_order="left")
         .with_columns(pl.coalesce("added", "units").alias("units"))

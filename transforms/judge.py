@@ -1,6 +1,7 @@
 """Judge the facts that wait (R20, R35): which are new, which repeat, which break a rule."""
 
 from collections.abc import Collection
+from datetime import date
 
 import polars as pl
 
@@ -9,6 +10,7 @@ from schemas.personnummer import valid
 
 SAME = "SAME"
 NEVER = pl.lit(False)
+CALENDAR = (date.min, date.max)  # Avro's dates reach further than the years 1 to 9999, which receivers can read
 NOT_COMPARED = ("bucket", "person", "personnummer", "reason", "recorded_at", "source_run", "arrival")
 KEY = ("person", "benefit", "fact_id", "version")
 NO_SPAN_FAULTS = (pl.lit(None, pl.Boolean()).alias("misplaced"), pl.lit(None, pl.Boolean()).alias("excessive"))
@@ -31,7 +33,7 @@ def with_fault(waiting: pl.DataFrame, overlapping_allowed: Collection[str], prem
         .then(pl.lit("WRONG_BENEFIT"))
         .when((pl.col("case_id") == "") | (pl.col("fact_id") == ""))
         .then(pl.lit("MISSING_FIELD"))
-        .when((last < first) | (money & (first.is_null() | last.is_null())))
+        .when((last < first) | (money & (first.is_null() | last.is_null())) | ~first.is_between(*CALENDAR) | ~last.is_between(*CALENDAR))
         .then(pl.lit("INVALID_PERIOD"))
         .when("misplaced")
         .then(pl.lit("INVALID_SPAN"))
@@ -50,9 +52,10 @@ def span_faults(records: pl.DataFrame, overlapping_allowed: Collection[str]) -> 
     again = pl.col("arrival") == pl.col("arrival").shift()
     overlaps = again & (pl.col("first") <= pl.col("last").shift()) & ~pl.col("drop_benefit").is_in(list(overlapping_allowed))
     outside = (pl.col("last") < pl.col("first")) | (pl.col("first") < pl.col("period_from")) | (pl.col("last") > pl.col("period_to"))
+    nowhere = ~pl.col("first").is_between(*CALENDAR) | ~pl.col("last").is_between(*CALENDAR)
     marked = spans.select(
         "arrival",
-        (outside | overlaps).alias("misplaced"),
+        (outside | nowhere | overlaps).alias("misplaced"),
         (~pl.col("extent_permille").is_between(1, 1000)).alias("excessive"),
     )
     return marked.filter(pl.col("misplaced") | pl.col("excessive")).group_by("arrival").agg(pl.any("misplaced", "excessive"))

@@ -1,7 +1,7 @@
 """R20, R35: each code with its border, what a repeat is, and random drops against the record-by-record oracle."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -67,6 +67,33 @@ SOUND = fact("PAYMENT", "05-01", "05-31", spans=[span("05-01", "05-10")], extent
 )
 def test_a_record_gets_the_code_of_its_fault(expected: str | None, change: Row) -> None:
     assert code(SOUND | change) == expected
+
+
+LAST_DAY = (date.max - date(1970, 1, 1)).days
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        (0, LAST_DAY, None),
+        (0, LAST_DAY + 1, "INVALID"),
+        (0, 2**31 - 1, "INVALID"),
+        (-(2**31), 0, "INVALID"),
+        (-719_162, 0, None),
+        (-719_163, 0, "INVALID"),
+    ],
+)
+@pytest.mark.parametrize("where", ["PERIOD", "SPAN"])
+def test_a_day_outside_the_years_1_to_9999_is_no_date(first: int, last: int, expected: str | None, where: str) -> None:
+    ends = pl.lit(first).cast(pl.Date()), pl.lit(last).cast(pl.Date())
+    row = fact("DECISION", None, None, spans=[span("05-01")] if where == "SPAN" else [])
+    frame = pl.DataFrame([{"drop_benefit": SJP} | row], WAITING, orient="row")
+    if where == "PERIOD":
+        frame = frame.with_columns(ends[0].alias("period_from"), ends[1].alias("period_to"))
+    else:
+        spans = pl.col("spans").list.eval(pl.element().struct.with_fields(ends[0].alias("first"), ends[1].alias("last")))
+        frame = frame.with_columns(spans)
+    assert judge(frame, facts_frame([]), WORKING_TIME)["code"].to_list() == [expected and f"{expected}_{where}"]
 
 
 @pytest.mark.parametrize(
