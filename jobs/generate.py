@@ -16,6 +16,7 @@ import polars as pl
 from schemas.contracts import BENEFIT_FACT, BY_DATASET, ORDER_LINE, PERSON, Contract
 from schemas.errors import RefusedError, UsageError
 from storage import avro, durable
+from storage.agreement import require_finished
 from storage.inbox import HEAD
 from storage.workspace import Workspace
 from synthetic import facts, nights, orders, people, stock
@@ -58,10 +59,11 @@ def generate(
 
     Returns first and last date, drops made and kept, and rows by dataset of all of them. Kept is what a run with the same arguments has
     left, so more nights can follow. UsageError for an impossible number or an unknown scenario; RefusedError, before anything is written,
-    where the inbox has another drop of one of the names, and for a workspace of a newer lefi.
+    where the inbox has another drop of one of the names, for a workspace of a newer lefi, and while a committed run is unfinished.
     """
     if Workspace(workspace).catalog_file.exists():
         Workspace(workspace).catalog()
+        require_finished(Workspace(workspace))
     if nights < 1:
         raise UsageError(f"--nights {nights}: at least one business date is needed")
     first, emphasis = start or FIRST_DATE, scenario_of(scenario)

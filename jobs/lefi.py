@@ -231,7 +231,7 @@ def refresh(
     finish(
         queue(workspace_at(workspace), partner, benefit, number, born_from, born_to),
         as_json,
-        lambda s: say(f"{s['order_id']}: {s['persons']} persons are queued; `lefi status` shows how far it is"),
+        lambda s: print(f"{s['order_id']}: {s['persons']} persons are queued; `lefi status` shows how far it is"),
     )
 
 

@@ -1,6 +1,6 @@
 """What an operator should do next, by what a run's report says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,6 +13,12 @@ ADVICE = {
     "PLANNED_CLOSURE": "nothing: it ends by itself",
     "SWITCHED_OFF": "take the benefit out of `off` in conf/closures.yaml when it is to go on",
 }
+AT_FAULT = {
+    "broken": "ask its sender to repair it",
+    "stopped": "ask its sender to repair it, or `lefi accept` it",
+    "unreadable": "ask its sender to repair it",
+    "unknown": "ask its sender, or add to conf what it is for",
+}
 
 
 def next_step(workspace: str, last_night: date | None, unsettled: Sequence[str], report: Mapping[str, Any]) -> str:
@@ -21,12 +27,20 @@ def next_step(workspace: str, last_night: date | None, unsettled: Sequence[str],
         return f"run {unsettled[0]} is committed and not finished: give its `lefi nightly` again"
     if not last_night:
         return f"lefi nightly {workspace} --business-date YYYY-MM-DD"
+    return next(troubles(workspace, report), f"the next night: lefi nightly {workspace} --business-date {last_night + timedelta(days=1)}")
+
+
+def troubles(workspace: str, report: Mapping[str, Any]) -> Iterator[str]:
+    """What somebody should look after, the most urgent first."""
     watched = {benefit for each in report.get("deliveries", {}).values() for benefit in each["withheld"]}
     for each in report.get("withheld", ()):
         if each["benefit"] in watched and each["code"] not in ("PLANNED_CLOSURE", "SWITCHED_OFF"):
-            return f"{each['benefit']} is withheld since {each['since']} ({each['code']}): {ADVICE[each['code']]}"
+            yield f"{each['benefit']} is withheld since {each['since']} ({each['code']}): {ADVICE[each['code']]}"
     if report.get("audit"):
-        return f"the audit found differences ({', '.join(report['audit'])}): `lefi reconcile {workspace}` names them"
-    if report.get("quarantine"):
-        return f"{len(report['quarantine'])} rejected records freeze somebody: ask the source to correct them, or `lefi release` them"
-    return f"the next night: lefi nightly {workspace} --business-date {last_night + timedelta(days=1)}"
+        yield f"the audit found differences ({', '.join(report['audit'])}): `lefi reconcile {workspace}` names them"
+    freezing = sum(each["code"] != "INVALID_PERSONNUMMER" for each in report.get("quarantine", ()))
+    if freezing:
+        yield f"{freezing} rejected records freeze somebody: ask the source to correct them, or `lefi release` them"
+    for drop in report.get("drops", ()):
+        if drop["state"] in AT_FAULT:
+            yield f"drop {drop['drop']} is {drop['state']}: {drop['text']}: {AT_FAULT[drop['state']]}"

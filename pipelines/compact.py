@@ -7,10 +7,9 @@ from typing import Any
 import polars as pl
 
 from pipelines.run import REPLACED
-from schemas.errors import RefusedError
 from schemas.frames import TABLES
 from storage import folds, tables
-from storage.agreement import require_agreement, table_folder, unfinished
+from storage.agreement import require_agreement, require_finished, table_folder
 from storage.folds import Unit
 from storage.lock import only_compaction, only_writer
 from storage.tables import TableFile
@@ -30,8 +29,7 @@ def compact(workspace: Workspace, say: Say, *, everything: bool = False, fold: F
     with only_compaction(workspace):
         with only_writer(workspace):
             catalog = workspace.catalog()
-            if unfinished(workspace):
-                raise RefusedError(f"run {unfinished(workspace)[0]} is committed and not finished: give its `lefi nightly` again first")
+            require_finished(workspace)
             require_agreement(workspace, catalog)
             swept = sum(folds.sweep(table_folder(workspace, name), catalog.night) for name in TABLES)
         folded: dict[str, dict[str, int]] = {}

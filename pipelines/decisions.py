@@ -1,6 +1,5 @@
 """What an operator decides between two nights: refresh, retract, accept, release. Each becomes a command that the next night takes."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
@@ -9,17 +8,19 @@ from typing import Any
 import polars as pl
 
 from pipelines.ingest import SUBSCRIPTION_KEY
+from pipelines.plan import permission_frame
 from schemas.errors import RefusedError, UsageError, require_no_number
-from schemas.frames import IDENTITIES, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS
+from schemas.frames import DROPS, IDENTITIES, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS
 from schemas.personnummer import is_valid
 from schemas.quarantine import arrival_of_id
 from storage import commands, tables
-from storage.agreement import require_agreement, table_folder, unfinished
+from storage.agreement import require_agreement, require_finished, table_folder
 from storage.conf import read_conf
-from storage.inbox import HEAD
+from storage.inbox import HEAD, Oddity, read_head
 from storage.lock import only_writer
 from storage.workspace import Catalog, Workspace
 from transforms.name_persons import name_persons
+from transforms.take_orders import end_subscriptions
 
 
 @contextmanager
@@ -27,9 +28,7 @@ def deciding(workspace: Workspace) -> Iterator[Catalog]:
     """Hold the workspace for a decision. RefusedError while a committed run is unfinished."""
     with only_writer(workspace):
         catalog = workspace.catalog()
-        left = unfinished(workspace)
-        if left:
-            raise RefusedError(f"run {left[0]} is committed and not finished: give its `lefi nightly` again first")
+        require_finished(workspace)
         require_agreement(workspace, catalog)
         yield catalog
 
@@ -54,7 +53,8 @@ def refresh(
         if born_from and born_to and born_from > born_to:
             raise UsageError(f"--born-from {born_from} is after --born-to {born_to}")
         rows = tables.newest(table(workspace, "subscriptions", SUBSCRIPTION_ROWS, catalog.buckets), SUBSCRIPTION_KEY)
-        groups = rows.filter(~pl.col("gone"), pl.col("partner") == partner)
+        standing = rows.filter(~pl.col("gone"), pl.col("partner") == partner)
+        groups = end_subscriptions(standing, permission_frame(conf), catalog.business_date or date.min)
         if benefit:
             groups = groups.filter(pl.col("benefit") == benefit)
         if person:
@@ -86,10 +86,8 @@ def retract(workspace: Workspace, source_run: str, reason: str) -> Mapping[str, 
         received = 0
         for name in ("facts", "quarantine"):
             files = tables.files(table_folder(workspace, name))
-            received += sum(
-                int(pl.scan_parquet(file.path).filter(pl.col("source_run") == source_run).select(pl.len()).collect().item())
-                for file in files
-            )
+            found = [pl.scan_parquet(file.path).filter(pl.col("source_run") == source_run).select("arrival") for file in files]
+            received += pl.concat([pl.LazyFrame(schema={"arrival": pl.Int64()}), *found]).unique().collect().height  # a merge makes copies
         if received:
             commands.give(workspace, "retract", {"source_run": source_run, "reason": reason})
         return {"source_run": source_run, "records": received}
@@ -99,12 +97,16 @@ def accept(workspace: Workspace, drop: str, reason: str) -> Mapping[str, Any]:
     """Let a drop through the gates, as it lies there now (R4)."""
     require_no_number("--reason", reason)
     with deciding(workspace):
-        head = workspace.inbox / drop / HEAD
-        if "/" in drop or not head.is_file():
+        folder = workspace.inbox / drop
+        if "/" in drop or not (folder / HEAD).is_file():
             raise RefusedError(f"inbox has no drop '{drop}'")
-        digest = hashlib.sha256(head.read_bytes()).hexdigest()
-        commands.give(workspace, "accept", {"drop": drop, "sha256": digest, "reason": reason})
-        return {"drop": drop, "sha256": digest}
+        found = read_head(folder)
+        if isinstance(found, Oddity):
+            raise RefusedError(f"inbox/{drop} is no drop that could be consumed: {found.reason}")
+        if drop in set(table(workspace, "drops", DROPS, 0)["drop"]):
+            raise RefusedError(f"drop '{drop}' was consumed already, and is never consumed again (R6)")
+        commands.give(workspace, "accept", {"drop": drop, "sha256": found.sha256, "reason": reason})
+        return {"drop": drop, "sha256": found.sha256}
 
 
 def release(workspace: Workspace, quarantine_id: str, reason: str) -> Mapping[str, Any]:

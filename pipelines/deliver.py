@@ -9,7 +9,7 @@ from typing import cast
 
 import polars as pl
 
-from pipelines.ingest import SUBSCRIPTION_KEY, Choice
+from pipelines.ingest import SUBSCRIPTION_KEY, Choice, Linked
 from pipelines.plan import Plan
 from pipelines.recalculation import recalculate_bite
 from pipelines.side_by_side import Description
@@ -30,6 +30,7 @@ from transforms.carry_told import with_carried
 from transforms.cut_chains import ChainState, Cut, Obstacle, cut_gated, next_state
 from transforms.freeze import freezing
 from transforms.hold import hold
+from transforms.link_persons import ALIASES
 from transforms.queue_refreshes import QUEUE, choose_slice, settle_queue
 from transforms.restrict import restrict
 from transforms.take_orders import RECEIPTS, settle_receipts
@@ -40,7 +41,7 @@ Totals = dict[tuple[int, str, str], int]
 BLOCK_ROWS = 4096
 PERSON_KEY = pl.Schema({"bucket": pl.Int32(), "person": pl.String()})
 REJECTED_KEY = pl.Schema({**PERSON_KEY, "drop_benefit": pl.String()})
-QUARANTINE_LISTED = 1000
+QUARANTINE_LISTED = 50_000  # of a bite: more would be too much for one value of a pipeline
 SLICE = pl.Schema({"bucket": pl.Int32(), "partner": pl.String(), "person": pl.String(), "benefit": pl.String()})
 
 
@@ -157,8 +158,10 @@ def decide(_: object, intakes: Sequence[Intake], choice: Choice, plan: Plan) -> 
         cuts[benefit], hindered = cut_gated(state, plan.of_chain(benefit), choice.faults, rejected, plan.accepted)
         gated = {name: obstacle for name, obstacle in hindered.items() if name not in choice.faults}
         obstacles |= gated
-        if any(candidate.name not in judged for candidate in cuts[benefit].consumed):
-            retry |= {name: (obstacle.code, obstacle.text) for name, obstacle in gated.items()}
+        unjudged = [candidate.business_date for candidate in cuts[benefit].consumed if candidate.name not in judged]
+        if unjudged:  # what lies after it was judged against a drop that gives way
+            dates = {candidate.name: candidate.business_date for candidate in plan.of_chain(benefit)}
+            retry |= {name: (obstacle.code, obstacle.text) for name, obstacle in gated.items() if dates[name] <= unjudged[0]}
     states, withheld = {}, {}
     for chain, made in cuts.items():
         closed = plan.conf.closed_text(chain, plan.business_date)
@@ -292,7 +295,7 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     totals = kept | count_delivered(seen.held, result.records) | found
     clock.lap("audit")
     watched = watched_in_vain(bite, subscriptions, who, [benefit for benefit in verdict.withheld if benefit != PERSONS_CHAIN], plan)
-    rejected, deviations = open_quarantine(bite, plan, moved_and_new), count_deviations(result.records)
+    rejected, deviations = open_quarantine(bite, linked, plan, moved_and_new), count_deviations(result.records)
     return Delivered(bite, parts, files, totals, clock.seconds, clock.began, rejected, deviations, clock.peak_mib, watched)
 
 
@@ -331,9 +334,13 @@ def audit(bite: Bite, plan: Plan, subscriptions: pl.DataFrame, due: pl.DataFrame
     return dict(found)
 
 
-def open_quarantine(bite: Bite, plan: Plan, staged: Callable[[str], list[TableFile]]) -> tuple[tuple[int, str, str, str], ...]:
+def open_quarantine(
+    bite: Bite, linked: Linked, plan: Plan, staged: Callable[[str], list[TableFile]]
+) -> tuple[tuple[int, str, str, str], ...]:
     """The rejected records that an operator can still do something about."""
-    rejected = tables.newest(load(plan, "quarantine", QUARANTINE, bite, staged("quarantine")), ["arrival"])
+    ceased = pl.read_parquet(linked.aliases, schema=dict(ALIASES))["number"]  # what lies under such a key has moved
+    rejected = load(plan, "quarantine", QUARANTINE, bite, staged("quarantine"))
+    rejected = tables.newest(rejected.filter(~pl.col("person").is_in(ceased.implode()).fill_null(False)), ["arrival"])
     if rejected.is_empty():
         return ()
     held = hold(load(plan, "facts", FACTS, bite, staged("facts"), rejected["person"].unique().sort()))

@@ -25,7 +25,7 @@ from schemas.contracts import BY_DATASET, DELIVERY_RECORD, Contract
 from schemas.errors import BrokenFileError, RefusedError
 from schemas.frames import FACTS, IDENTITIES, MEMBERS, QUARANTINE, RUNS, SUBSCRIPTION_ROWS, TABLES, TOLD, TOTALS
 from storage import avro, commands, durable, erasures, outbox, tables, thin
-from storage.agreement import journal, require_agreement, table_folder, unfinished
+from storage.agreement import journal, require_agreement, require_finished, table_folder
 from storage.conf import read_conf, read_retention
 from storage.failpoints import reach
 from storage.inbox import Drop, scan
@@ -175,9 +175,7 @@ def carry_out(
 def erasing(workspace: Workspace, say: Say) -> Iterator[None]:
     """Hold the workspace against writers and compaction; complete an interrupted erasure first. RefusedError while a run is unfinished."""
     with only_compaction(workspace), only_writer(workspace):
-        left = unfinished(workspace)
-        if left:
-            raise RefusedError(f"run {left[0]} is committed and not finished: give its `lefi nightly` again first")
+        require_finished(workspace)
         complete(workspace, say)
         catalog = workspace.catalog()
         require_agreement(workspace, catalog)
@@ -364,7 +362,9 @@ def from_then_on(rows: pl.LazyFrame, since: pl.DataFrame, key: Sequence[str]) ->
 def freezing_arrivals(plan: Plan, first: int, last: int) -> pl.Series:
     """The rejected records that still freeze somebody (R36)."""
     bite = Bite(first, last)
-    rejected = tables.newest(load(plan, "quarantine", QUARANTINE, bite), ["arrival"])
+    ceased = tables.read(plan.files["identities"], IDENTITIES)["number"].unique()  # what lies under such a key has moved
+    rejected = load(plan, "quarantine", QUARANTINE, bite).filter(~pl.col("person").is_in(ceased.implode()).fill_null(False))
+    rejected = tables.newest(rejected, ["arrival"])
     held = hold(load(plan, "facts", FACTS, bite, persons=rejected["person"].drop_nulls().unique().sort()))
     return freezing(rejected, held)["arrival"]
 

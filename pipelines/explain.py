@@ -165,7 +165,7 @@ class Look:
     @cached_property
     def due(self) -> pl.DataFrame:
         """What the next night would tell if nothing more came in, each benefit being current."""
-        active = end_subscriptions(self.standing.select(list(SUBSCRIPTIONS)), permission_frame(self.plan), self.plan.business_date)
+        active = end_subscriptions(self.standing.select(list(SUBSCRIPTIONS)), permission_frame(self.plan.conf), self.plan.business_date)
         if active.is_empty():
             return pl.DataFrame(schema=DELIVERY_RECORD.frame)
         return view(self.bite, self.plan, active.with_columns(in_slice=pl.lit(False)), nothing_staged, Clock()).compared.records
@@ -247,7 +247,7 @@ class Look:
         rejected = self.rejected(benefit)
         refreshes = self.refreshes(benefit)
         withheld = self.chains.get(benefit)
-        permitted = {purpose for name, purpose, of in permission_frame(self.plan).iter_rows() if (name, of) == (self.partner, benefit)}
+        permitted = {purpose for name, purpose, of in permission_frame(self.plan.conf).iter_rows() if (name, of) == (self.partner, benefit)}
         history = self.history(terms)
         frozen = next((reasons.frozen_by(each) for each in rejected if each.state in reasons.FREEZING), None)
         why = (

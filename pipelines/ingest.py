@@ -216,7 +216,7 @@ def move(plan: Plan, moves: Mapping[str, str]) -> dict[str, tuple[TableFile, ...
     ceased = keys["person"].sort()
     standing = tables.newest(tables.read(plan.files["subscriptions"], SUBSCRIPTION_ROWS, 0, plan.buckets, ceased), SUBSCRIPTION_KEY)
     standing = standing.filter(~pl.col("gone"))
-    active = end_subscriptions(standing.select(list(SUBSCRIPTIONS)), permission_frame(plan), plan.business_date)
+    active = end_subscriptions(standing.select(list(SUBSCRIPTIONS)), permission_frame(plan.conf), plan.business_date)
     moved: dict[str, tuple[TableFile, ...]] = {}
     for name in MOVING:
         schema = TABLES[name]

@@ -149,7 +149,7 @@ class PastNight:
             first_buckets=catalog.first_buckets,
             conf=Conf.model_validate(self.document["conf"]),
             waiting=tuple(Waiting(drop, ordinal) for ordinal, drop in self.consumed.items() if drop),
-            states=read_states(files["chains"], self.night - 1),
+            states=read_states(files, self.night - 1),
             files=files,
             deliveries=catalog.deliveries,
             notes=(),
@@ -166,8 +166,7 @@ class PastNight:
         return replace(
             given,
             refreshes=tuple(replace(each, rows=self.numbered(each.rows, DIFFERENCES) if each.rows else None) for each in given.refreshes),
-            heals=numbered(given.heals),
-            heals_of_ledger=numbered(given.heals_of_ledger),
+            heals=tuple(replace(each, rows=self.numbered(each.rows, DIFFERENCES)) for each in given.heals),
             healing=numbered(given.healing),
         )
 

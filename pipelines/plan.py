@@ -24,7 +24,7 @@ from storage.inbox import Drop, Oddity, scan
 from storage.place import place
 from storage.tables import TableFile
 from storage.workspace import Catalog, LastDelivery, Workspace
-from transforms.cut_chains import Candidate, ChainState, by_date, worth_reading
+from transforms.cut_chains import GAP, SWITCHED_OFF, Candidate, ChainState, by_date, worth_reading
 
 LOOK = "look"  # the run of what only looks, as its folder under staging is called
 NOTHING: Mapping[str, tuple[TableFile, ...]] = {}
@@ -57,10 +57,18 @@ class Retraction:
 
 
 @dataclass(frozen=True)
+class Heal:
+    """The differences that a `reconcile --heal` found (frames.DIFFERENCES). night: the first after it; of_ledger: whether its digests are of this
+    code's content version; when the ledger was recoded after it, that is as delivered again."""
+
+    night: int
+    rows: TableFile
+    of_ledger: bool
+
+
+@dataclass(frozen=True)
 class Decisions:
-    """What operators decided. last: number of the last command; refreshes, released_tonight and healing are those that no night has taken yet;
-    heals_of_ledger: those whose digests are of this code's content version; when the ledger was recoded after one, it is as delivered again.
-    """
+    """What operators decided. last: number of the last command; refreshes, released_tonight and healing are those that no night has taken yet."""
 
     last: int = 0
     accepted: frozenset[tuple[str, str]] = frozenset()
@@ -68,10 +76,19 @@ class Decisions:
     released_tonight: frozenset[int] = frozenset()
     retractions: tuple[Retraction, ...] = ()
     refreshes: tuple[Command, ...] = ()
-    heals: tuple[TableFile, ...] = ()
-    heals_of_ledger: tuple[TableFile, ...] = ()
+    heals: tuple[Heal, ...] = ()
     healing: tuple[TableFile, ...] = ()
     recalculations: tuple[Recalculation, ...] = ()
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is said of a folder that the night does not look into. state: of it, as in the report; code: R4's, if any; text: for people."""
+
+    drop: str
+    state: str
+    code: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -95,7 +112,7 @@ class Plan:
     states: Mapping[str, ChainState]
     files: Mapping[str, tuple[TableFile, ...]]
     deliveries: Mapping[str, LastDelivery]
-    notes: tuple[tuple[str, str, str], ...]  # (folder, state, reason) of what is left alone
+    notes: tuple[Note, ...]
     overruled: Mapping[str, tuple[str, str]]
     decisions: Decisions
     room: Room = field(default_factory=Room)
@@ -173,7 +190,7 @@ def make_plan(
     """Pin the inputs of a night. instead: files to be taken for those of a table, below the workspace; room: the memory there is."""
     workspace = workspace.absolute()
     files = {name: tables.files(table_folder(workspace, name)) for name in TABLES} | dict(instead)
-    states = read_states(files["chains"], catalog.night)
+    states = read_states(files, catalog.night)
     done = set(tables.read(files["drops"], DROPS)["drop"])
     drops, notes = look_at_inbox(workspace, conf, states, done, business_date)
     decisions = read_decisions(workspace, files, catalog.night, business_date)
@@ -206,10 +223,14 @@ def make_plan(
     )
 
 
-def read_states(files: tuple[TableFile, ...], night: int) -> dict[str, ChainState]:
-    """Each chain after the last night."""
-    rows = tables.read(files, CHAINS).filter(pl.col("night") == night)
-    return {row["chain"]: ChainState(row["last"], row["since"], tuple(row["sizes"])) for row in rows.iter_rows(named=True)}
+def read_states(files: Mapping[str, tuple[TableFile, ...]], night: int) -> dict[str, ChainState]:
+    """Each chain after a night; one that was not in conf of late is as it was when it last was, and not current since."""
+    rows = tables.newest(tables.read(files["chains"], CHAINS).filter(pl.col("night") <= night), ["chain"])
+    dates = dict(tables.read(files["runs"], RUNS).filter(pl.col("night") <= night).select("night", "business_date").iter_rows())
+    return {
+        row["chain"]: ChainState(row["last"], row["since"] or dates.get(row["night"] + 1), tuple(row["sizes"]))
+        for row in rows.iter_rows(named=True)
+    }
 
 
 def settled_plan(
@@ -230,7 +251,7 @@ def settled_plan(
         first_buckets=catalog.first_buckets,
         conf=conf,
         waiting=(),
-        states=read_states(files["chains"], catalog.night),
+        states=read_states(files, catalog.night),
         files=files,
         deliveries=catalog.deliveries,
         notes=(),
@@ -266,9 +287,10 @@ def read_decisions(
             for c in by_name.get("retract", ())
         ),
         refreshes=tuple(c for c in by_name.get("refresh", ()) if night_of(c) > night),
-        heals=tuple(c.rows for c in by_name.get("heal", ()) if c.rows),
-        heals_of_ledger=tuple(
-            c.rows for c in by_name.get("heal", ()) if c.rows and c.arguments.get("content_version", 1) == versions.CONTENT_VERSION
+        heals=tuple(
+            Heal(night_of(c), c.rows, c.arguments.get("content_version", 1) == versions.CONTENT_VERSION)
+            for c in by_name.get("heal", ())
+            if c.rows
         ),
         healing=tuple(c.rows for c in by_name.get("heal", ()) if c.rows and night_of(c) > night),
         recalculations=schedule(given, tables.read(files["recalculations"], RECALCULATIONS), nights, tonight),
@@ -277,42 +299,46 @@ def read_decisions(
 
 def look_at_inbox(
     workspace: Workspace, conf: Conf, states: Mapping[str, ChainState], done: set[str], business_date: date
-) -> tuple[list[Drop], list[tuple[str, str, str]]]:
+) -> tuple[list[Drop], list[Note]]:
     """The drops that tonight looks at, in order, and notes on what is left alone (R1-R4)."""
     chains: dict[str, list[Drop]] = {chain: [] for chain in conf.chains}
     orders: list[Drop] = []
-    notes: list[tuple[str, str, str]] = []
+    notes: list[Note] = []
     for found in scan(workspace.inbox):
         if isinstance(found, Oddity):
-            notes.append((found.name, found.state, found.reason))
+            notes.append(Note(found.name, found.state, "", found.reason))
         elif found.name in done or found.business_date > business_date:
             continue
         elif found.dataset == "orders":
             if found.partner in conf.partners:
                 orders.append(found)
             else:
-                notes.append((found.name, "unknown", f"section 3: partner '{found.partner}' is not in conf/partners.yaml"))
-        elif found.chain in chains:
+                notes.append(Note(found.name, "unknown", "", f"section 3: partner '{found.partner}' is not in conf/partners.yaml"))
+        elif found.benefit is not None and found.benefit not in conf.benefits:
+            notes.append(Note(found.name, "unknown", "", f"section 3: benefit '{found.benefit}' is not in conf/benefits.yaml"))
+        elif found.chain:
             chains[found.chain].append(found)
-        else:
-            notes.append((found.name, "unknown", f"section 3: benefit '{found.benefit}' is not in conf/benefits.yaml"))
     drops: list[Drop] = []
     for chain, found_drops in chains.items():
         last = states.get(chain, ChainState()).last
         names = {drop.name: drop for drop in found_drops}
         candidates = [Candidate(drop.name, 0, drop.business_date, drop.previous, drop.rows) for drop in found_drops]
-        fresh = {candidate.name for _, of_day in by_date(last, candidates) for candidate in of_day}
-        notes += [(drop.name, "old", f"R3: {chain} is consumed up to {last}") for drop in found_drops if drop.name not in fresh]
-        if chain not in conf.off:
-            drops += [names[candidate.name] for candidate in worth_reading(last, candidates)]
-    return [*drops, *sorted(orders, key=lambda drop: drop.name)], sorted(notes)
+        fresh = [candidate.name for _, of_day in by_date(last, candidates) for candidate in of_day]
+        notes += [Note(name, "old", "", f"R3: {chain} is consumed up to {last}") for name in names if name not in fresh]
+        if chain in conf.off:
+            notes += [Note(name, "waiting", SWITCHED_OFF, f"R4: {chain} is switched off in conf/closures.yaml") for name in fresh]
+            continue
+        reachable = [candidate.name for candidate in worth_reading(last, candidates)]
+        notes += [Note(name, "waiting", GAP, f"R3: there is a gap in {chain} before it") for name in fresh if name not in reachable]
+        drops += [names[name] for name in reachable]
+    return [*drops, *sorted(orders, key=lambda drop: drop.name)], sorted(notes, key=lambda note: note.drop)
 
 
-def permission_frame(plan: Plan) -> pl.DataFrame:
+def permission_frame(conf: Conf) -> pl.DataFrame:
     """(partner, purpose, benefit) of conf."""
     rows = [
         (name, permission.purpose, benefit)
-        for name, partner in plan.conf.partners.items()
+        for name, partner in conf.partners.items()
         for permission in partner.permissions
         for benefit in permission.benefits
     ]

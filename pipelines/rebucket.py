@@ -20,7 +20,7 @@ from schemas.buckets import bucket_of
 from schemas.errors import RefusedError, UsageError
 from schemas.frames import TABLES, TOTALS
 from storage import commands, durable, folds, pace, tables
-from storage.agreement import rebucketing, require_agreement, table_folder, unfinished
+from storage.agreement import rebucketing, require_agreement, require_finished, table_folder
 from storage.failpoints import reach
 from storage.folds import SETTLED, SORTED_BY
 from storage.lock import only_compaction, only_writer
@@ -43,8 +43,7 @@ def rebucket(workspace: Workspace, to: int | None, say: Say) -> Mapping[str, Any
     unfinished, or beyond the most buckets that there can be.
     """
     with only_compaction(workspace), only_writer(workspace):
-        if unfinished(workspace):
-            raise RefusedError(f"run {unfinished(workspace)[0]} is committed and not finished: give its `lefi nightly` again first")
+        require_finished(workspace)
         catalog = begin(workspace, workspace.catalog(), to, say)
         before, after = catalog.buckets, catalog.buckets
         counted: dict[str, dict[str, int]] = {}

@@ -148,7 +148,7 @@ def foresee(bite: Bite, wish: Wish, plan: Plan) -> tuple[pl.DataFrame, pl.DataFr
     """The outcomes for some buckets (OUTCOMES), and the records that partners would get: (bucket, partner, person)."""
     decisions, outcomes = look_ahead(bite, wish, plan)
     standing = standing_subscriptions(plan, bite).select(list(SUBSCRIPTIONS)).filter(pl.col("benefit") == BENEFIT, ~pl.col("initial_due"))
-    groups = end_subscriptions(standing, permission_frame(plan), plan.business_date).join(decisions, on="person", how="semi")
+    groups = end_subscriptions(standing, permission_frame(plan.conf), plan.business_date).join(decisions, on="person", how="semi")
     if groups.is_empty():
         return outcomes, pl.DataFrame(schema={"bucket": pl.Int32(), "partner": pl.String(), "person": pl.String()})
     file = tables.stage(plan.staging / f"decisions-{bite.name}.parquet", decisions)

@@ -120,7 +120,7 @@ def settled_groups(bite: Bite, plan: Plan) -> pl.DataFrame:
     """The groups of which everything should have been told: of current benefits, and with nothing that a night still owes."""
     current = [benefit for benefit in plan.conf.benefits if benefit in plan.states and plan.states[benefit].since is None]
     standing = standing_subscriptions(plan, bite).select(list(SUBSCRIPTIONS))
-    active = end_subscriptions(standing, permission_frame(plan), plan.business_date)
+    active = end_subscriptions(standing, permission_frame(plan.conf), plan.business_date)
     owed = tables.read(plan.files["touched"], TOUCHED, bite.first, bite.last)
     settled = active.filter(pl.col("benefit").is_in(current), ~pl.col("initial_due"), ~pl.col("heal_due"))
     return settled.join(owed, on=["person", "benefit"], how="anti").sort("bucket", "person", "benefit", "partner")

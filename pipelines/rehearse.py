@@ -113,7 +113,7 @@ def compare_bite(bite: Bite, partner: str | None, plan: Plan) -> Found:
     seen = look(bite, plan, groups, nothing_staged, Clock())
     records = seen.compared.records
     standing = standing_subscriptions(plan, bite).filter(asked).select(list(SUBSCRIPTIONS))
-    going_on = end_subscriptions(standing, permission_frame(plan), plan.business_date)
+    going_on = end_subscriptions(standing, permission_frame(plan.conf), plan.business_date)
     ended = standing.join(going_on, on=SUBSCRIPTION_KEY, how="anti").with_columns(action=pl.lit(ENDED))
     happened = pl.concat([records.select(pl.col(KEY).cast(pl.String())), ended.select(KEY)])
     counts = happened.group_by(KEY).agg(pl.len().cast(pl.Int64()).alias("count")).with_columns(bucket=pl.lit(bite.first, pl.Int32()))

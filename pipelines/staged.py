@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import polars as pl
@@ -151,7 +152,7 @@ def describe(delivered: Sequence[Delivered], deliveries: Sequence[Delivery], ver
         "refreshes": refreshes(verdict, plan),
         "recalculations": progress(recalculated, verdict.withheld, plan),
         "commands": plan.decisions.last,
-        "audit": {benefit: number for (_, benefit, what), number in sorted(totals.items()) if what == AUDIT},
+        "audit": audited(totals),
         "seconds": seconds(delivered),
         "peak_mib": peaks(delivered),
         "taken": [
@@ -229,6 +230,15 @@ def gates(verdict: Verdict, plan: Plan) -> list[dict[str, Any]]:
     return found
 
 
+def audited(totals: Counter[tuple[int, str, str]]) -> dict[str, int]:
+    """What the audit found, by benefit."""
+    found: Counter[str] = Counter()
+    for (_, benefit, what), number in sorted(totals.items()):
+        if what == AUDIT:
+            found[benefit] += number
+    return dict(found)
+
+
 def deviations(delivered: Sequence[Delivered]) -> dict[str, dict[str, int]]:
     """Records delivered with a deviation, by benefit and code."""
     total: Counter[tuple[str, str]] = Counter()
@@ -285,12 +295,15 @@ def drop_states(verdict: Verdict, plan: Plan) -> list[dict[str, str]]:
         if waiting.ordinal in consumed:
             state, code, text = "consumed", "", ""
         elif drop.name in faults:
-            state, code, text = "broken", faults[drop.name].code, faults[drop.name].text
+            code, text = faults[drop.name].code, faults[drop.name].text
+            state = "stopped" if code in GATES else "broken"
+        elif drop.chain and (last := verdict.states[drop.chain].last) and drop.business_date <= last:
+            state, code, text = "old", "", f"R2: {drop.chain} is consumed up to {last}, by another drop of its date"
         else:
             reason = verdict.withheld.get(drop.chain or "PERSONS")
             state, code, text = "waiting", reason.code if reason else "", reason.text if reason else ""
         states.append({"drop": drop.name, "state": state, "code": code, "text": masked(text)})
-    return states + [{"drop": name, "state": state, "code": "", "text": masked(text)} for name, state, text in plan.notes]
+    return states + [asdict(note) | {"text": masked(note.text)} for note in plan.notes]
 
 
 def refreshes(verdict: Verdict, plan: Plan) -> list[dict[str, Any]]:

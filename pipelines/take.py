@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from pipelines.commanded import commanded
 from pipelines.concerned import a_refresh_waits, concerned, everybody
 from pipelines.ingest import LINES, SUBSCRIPTION_KEY, WAITING_FACTS, Choice, is_broad
 from pipelines.plan import Plan, permission_frame
@@ -21,6 +22,7 @@ from transforms.compare import with_trigger
 from transforms.freeze import freeze
 from transforms.hold import hold
 from transforms.judge import SAME, judge
+from transforms.link_persons import ALIASES
 from transforms.merge_subscriptions import merge_subscriptions
 from transforms.name_persons import name_persons
 from transforms.premature import premature
@@ -213,7 +215,7 @@ def retractions(plan: Plan) -> pl.DataFrame:
 
 def take_bite(bite: Bite, choice: Choice, plan: Plan) -> Intake:
     """Judge, keep and take what came in for some buckets; stage it, with the subscriptions of those whom the night concerns."""
-    return take_for(bite, concerned(bite.first, bite.last, choice, plan, permission_frame(plan)), choice, plan)
+    return take_for(bite, concerned(bite.first, bite.last, choice, plan, permission_frame(plan.conf)), choice, plan)
 
 
 def take_for(bite: Bite, who: pl.Series | None, choice: Choice, plan: Plan) -> Intake:
@@ -246,14 +248,14 @@ def take_lines(bite: Bite, who: pl.Series | None, choice: Choice, plan: Plan, fi
     The second result is (line, ordinal, line_no, partner, order_id) of the refresh lines.
     """
     moved = choice.linked.moved
-    permissions = permission_frame(plan)
+    permissions = permission_frame(plan.conf)
     told_of = [
         standing_subscriptions(plan, bite, who),
         tables.read(moved.get("subscriptions", ()), SUBSCRIPTION_ROWS, bite.first, bite.last),
     ]
     rows = pl.concat(told_of).filter(~pl.col("person").is_in(list(choice.linked.moves))).select(list(SUBSCRIPTIONS))
     standing = merge_subscriptions(end_subscriptions(rows, permissions, plan.business_date), choice.linked.moves)
-    standing = heal(standing, plan, bite).sort("bucket", "person", "benefit", "partner")
+    standing = heal(standing, choice, plan, bite).sort("bucket", "person", "benefit", "partner")
     own = tables.read(choice.pieces["orders"], LINES, bite.first, bite.last).filter(~is_broad())
     broad = tables.read(choice.broad, LINES, 0, plan.buckets).filter(is_broad())
     lines = pl.concat([own, broad]).with_columns(ordinal_of(pl.col("line")).alias("ordinal")).sort("ordinal", "line_no", "line")
@@ -282,13 +284,19 @@ def standing_subscriptions(plan: Plan, bite: Bite, who: pl.Series | None = None)
     return tables.newest(load(plan, "subscriptions", SUBSCRIPTION_ROWS, bite, persons=who), SUBSCRIPTION_KEY).filter(~pl.col("gone"))
 
 
-def heal(standing: pl.DataFrame, plan: Plan, bite: Bite) -> pl.DataFrame:
+def heal(standing: pl.DataFrame, choice: Choice, plan: Plan, bite: Bite) -> pl.DataFrame:
     """Mark the groups that `reconcile --heal` found other than they should be."""
     if not plan.decisions.healing:
         return standing
-    groups = tables.read(plan.decisions.healing, DIFFERENCES, bite.first, bite.last).select(SUBSCRIPTION_KEY).unique()
+    found = commanded(plan.decisions.healing, DIFFERENCES, bite.first, bite.last, aliases_of(choice), plan.buckets)
+    groups = found.select(SUBSCRIPTION_KEY).unique()
     marked = standing.join(groups.with_columns(healing=pl.lit(True)), on=SUBSCRIPTION_KEY, how="left", maintain_order="left")
     return marked.with_columns(pl.col("heal_due") | pl.col("healing").fill_null(False)).drop("healing")
+
+
+def aliases_of(choice: Choice) -> pl.DataFrame:
+    """Who is who tonight: transforms.link_persons.ALIASES."""
+    return pl.read_parquet(choice.linked.aliases, schema=dict(ALIASES))
 
 
 def queue_up(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, TableFile], taken: Taken) -> pl.DataFrame:
@@ -300,13 +308,15 @@ def queue_up(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, TableFi
     columns = ["bucket", *MEMBER_KEY]
     owing = [*plan.files["members"], *moved.get("members", ())] if a_refresh_waits(plan) else []
     waiting = tables.newest(tables.read(owing, MEMBERS, bite.first, bite.last), MEMBER_KEY).filter("waits")
-    commanded = [
-        tables.read([command.rows], MEMBERS, bite.first, bite.last).with_columns(pl.lit(-command.number, pl.Int64()).alias("refresh"))
+    queued = [
+        commanded([command.rows], MEMBERS, bite.first, bite.last, aliases_of(choice), plan.buckets).with_columns(
+            pl.lit(-command.number, pl.Int64()).alias("refresh")
+        )
         for command in plan.decisions.refreshes
         if command.rows
     ]
     ordered = taken.refreshes.rename({"position": "refresh"}).select(columns)
-    members = pl.concat([waiting.select(columns), *(rows.select(columns) for rows in commanded), ordered])
+    members = pl.concat([waiting.select(columns), *(rows.select(columns) for rows in queued), ordered])
     if members.is_empty():
         return pl.DataFrame(schema=QUEUE)
     groups = taken.subscriptions.join(members, on=SUBSCRIPTION_KEY, how="semi", maintain_order="left")

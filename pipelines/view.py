@@ -6,12 +6,13 @@ from time import perf_counter, time
 
 import polars as pl
 
+from pipelines.commanded import heals
 from pipelines.plan import Plan
 from pipelines.side_by_side import Description
 from pipelines.take import AUDIT_TURNS, Bite, load, portions_of, retractions
 from pipelines.totals import must_equal
 from schemas.contracts import DELIVERY_RECORD
-from schemas.frames import DIFFERENCES, FACTS, PERSONS, QUARANTINE, TOLD, TOTALS
+from schemas.frames import FACTS, PERSONS, QUARANTINE, TOLD, TOTALS
 from storage import pace, tables
 from storage.pace import Amount
 from storage.tables import TableFile
@@ -99,12 +100,11 @@ def view(bite: Bite, plan: Plan, groups: pl.DataFrame, staged: Staged, clock: Cl
     clock.lap("digest")
     rejected = tables.newest(load(plan, "quarantine", QUARANTINE, bite, staged("quarantine"), persons), ["arrival"])
     told = tables.newest(load(plan, "told", TOLD, bite, staged("told"), persons), TOLD_KEY)
-    heals = tables.read(plan.decisions.heals, DIFFERENCES, bite.first, bite.last)
-    wrong = tables.read(plan.decisions.heals_of_ledger, DIFFERENCES, bite.first, bite.last).filter(pl.col("what") == LEDGER)
-    told = as_delivered(told, wrong, groups)
+    found = heals(plan, bite.first, bite.last, staged("identities"))
+    told = as_delivered(told, found.filter(pl.col("what") == LEDGER, pl.col("of_ledger")), groups)
     frozen = groups.join(freeze(rejected, held), on=["person", "benefit"], how="left", maintain_order="left")
     gone = gone_reasons(stored, retractions(plan))
-    compared = compare(frozen, named, contents, held, told, gone, heals.select(TOLD_KEY).unique(), plan.units, plan.sequences, plan.night)
+    compared = compare(frozen, named, contents, held, told, gone, found.select(TOLD_KEY).unique(), plan.units, plan.sequences, plan.night)
     clock.lap("compare")
     return View(held, contents, compared)
 

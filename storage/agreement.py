@@ -43,6 +43,13 @@ def unfinished(workspace: Workspace) -> list[str]:
     return [path.parent.name for path in committed if not (path.parent / "report.json").exists()]
 
 
+def require_finished(workspace: Workspace) -> None:
+    """Refuse to write while a committed run is unfinished. RefusedError names it."""
+    left = unfinished(workspace)
+    if left:
+        raise RefusedError(f"run {left[0]} is committed and not finished: give its `lefi nightly` again first")
+
+
 def require_agreement(workspace: Workspace, catalog: Catalog) -> None:
     """Refuse a workspace whose catalog, runs, tables and outbox are not of one night. RefusedError names the first that is not, and what to do.
 

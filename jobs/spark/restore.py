@@ -19,7 +19,7 @@ from jobs.spark.session import start
 from schemas.errors import RefusedError
 from schemas.frames import TABLES
 from storage import folds, tables, thin
-from storage.agreement import require_complete, settled, table_folder, unfinished
+from storage.agreement import require_complete, require_finished, settled, table_folder
 from storage.lock import only_writer
 from storage.workspace import Workspace
 
@@ -82,8 +82,7 @@ def job(workspace: Workspace, given: argparse.Namespace) -> tuple[Mapping[str, A
         if given.run not in settled(workspace):
             raise RefusedError(f"--run {given.run}: no settled run of that name is in runs/")
         require_complete(workspace)
-        if unfinished(workspace):
-            raise RefusedError(f"run {unfinished(workspace)[0]} is committed and not finished: give its `lefi nightly` again first")
+        require_finished(workspace)
         spark = start("restore", given.master)
         after = json.loads((workspace.runs / given.run / "commit.json").read_text("utf-8"))["catalog"]["tables"]
         for name in given.table or TABLES:

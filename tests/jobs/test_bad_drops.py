@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import fastavro
@@ -11,7 +13,7 @@ import pytest
 
 from schemas.contracts import BENEFIT_FACT
 from storage.inbox import HEAD
-from tests.kit import ANNA, BO, CATALOGUE, World, avro_bytes, avro_rows, completed, number
+from tests.kit import ANNA, BO, CATALOGUE, World, avro_bytes, avro_rows, completed, day, number
 
 PART = "part-0.avro"
 Spoil = Callable[[World, Path], object]
@@ -172,6 +174,11 @@ STRAYS: dict[str, tuple[dict[str, str | None], str]] = {
     "FK:SBP": ({"benefit": None}, "unreadable : R2: drop 'fk-sbp-2024-05-21': _drop.json: benefit is missing"),
     "FK:GP": ({"benefit": "FK:XYZ"}, "unknown : section 3: benefit 'FK:XYZ' is not in conf/benefits.yaml"),
     "FK:FP": ({"dataset": "orders", "partner": "NOBODY"}, "unknown : section 3: partner 'NOBODY' is not in conf/partners.yaml"),
+    "FK:NP": ({"benefit": "PERSONS"}, "unknown : section 3: benefit 'PERSONS' is not in conf/benefits.yaml"),
+    "FK:TFP": (
+        {"benefit": "FK:\ud800"},
+        "unreadable : R2: drop 'fk-tfp-2024-05-21': _drop.json: benefit 'FK:\\ud800' is no text",
+    ),
 }
 
 
@@ -183,6 +190,33 @@ def test_a_drop_that_belongs_to_no_chain_is_left_alone_and_reported(world: World
     assert {benefit: world.drop_text(world.folder(benefit, "2024-05-21")) for benefit in STRAYS} == {
         benefit: text for benefit, (_, text) in STRAYS.items()
     }
+
+
+def test_folders_with_odd_names_and_heads_stop_no_night_and_are_reported(world: World) -> None:
+    world.partner("BOLAGET", "FK:SJP")
+    world.subscribe("BOLAGET", ANNA, "FK:SJP")
+    world.decision(ANNA, "FK:SJP", "D1", "2024-05-01", "2024-05-10")
+    inbox = os.fsencode(world.root / "inbox")
+    for name, head in ((b"f\xf6rs\xf6k", None), (b"l\xf6n", b"{}"), (b"number", b'{"rows": ' + b"1" * 5000 + b"}")):
+        os.makedirs(os.path.join(inbox, name))
+        if head:
+            with open(os.path.join(inbox, name, HEAD.encode()), "wb") as file:
+                file.write(head)
+    for place, name in enumerate((f"{'x' * 300}.avro", "\ud800.avro", "\0.avro")):
+        listed = [{"name": name, "rows": 0, "sha256": "0" * 64}]
+        world.edit_head(
+            world.drop(day("2024-05-21") or date.min, {"dataset": "orders", "partner": "BOLAGET"}, [], f"odd-{place}"), files=listed
+        )
+    world.night("2024-05-21")
+    assert world.told("BOLAGET", "fact_id") == ["D1"]
+    states = {each["drop"]: (each["state"], each["code"]) for each in world.report()["drops"] if each["state"] != "consumed"}
+    assert states == {
+        "f\\xf6rs\\xf6k": ("pending", ""),
+        "l\\xf6n": ("unreadable", ""),
+        "number": ("pending", ""),
+        **{f"odd-{place}": ("broken", "BROKEN_DROP") for place in range(3)},
+    }
+    assert world.lefi("status", "--json").json["next"].startswith("drop odd-0 is broken: R2: drop 'odd-0': _drop.json: files: name 'xxx")
 
 
 def test_a_broken_register_lets_orders_wait_and_says_so(world: World) -> None:
@@ -277,9 +311,14 @@ def test_a_drop_of_which_much_is_rejected_waits_until_it_is_accepted(world: Worl
     folder = world.folder("FK:SJP", "2024-05-21")
     assert "QUARANTINE_RATE: fk-sjp-2024-05-21: 30 of 31 records are rejected" in world.drop_text(folder)
     assert world.told("BOLAGET") == []
+    assert world.drop_text(folder).startswith("stopped ")
     world.lefi("accept", folder.name, "--reason", "looked at")
     world.night("2024-05-22")
     assert sorted(world.told("BOLAGET", "action", "personnummer")) == [("DEVIATION", ANNA), ("SNAPSHOT", BO)]
+    assert "was consumed already" in world.lefi("accept", folder.name, "--reason", "once more", code=3).err
+    (folder.parent / "half").mkdir()
+    (folder.parent / "half" / HEAD).write_text('{"source":', "utf-8")
+    assert "_drop.json is not JSON yet" in world.lefi("accept", "half", "--reason", "too early", code=3).err
 
 
 def test_a_consumed_drop_is_never_consumed_again(world: World) -> None:

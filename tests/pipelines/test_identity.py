@@ -4,12 +4,13 @@ import random
 import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.kit import ANNA, BO, CIA, DAN, Row, World, midday, number, span
-from tests.scenarios.entitled import a_full_refresh_changes_nothing, everybody_knows, past_of, told
+from tests.kit import ANNA, BO, CIA, DAN, Row, World, midday, number, numbers, span
+from tests.scenarios.entitled import a_full_refresh_changes_nothing, buckets_of, everybody_knows, past_of, told
 
 SJP, FP = "FK:SJP", "FK:FP"
 NIGHTS = [f"2024-05-{day}" for day in range(20, 31)]
@@ -316,6 +317,25 @@ def test_freezes_follow_the_person_through_changes_of_number(world: World) -> No
     world.night(NIGHTS[7])
     assert said(world) == {("SNAPSHOT", "HEAL", BO, NEW_ANNA)}
     a_full_refresh_changes_nothing(world, NIGHTS[8])
+
+
+@pytest.mark.slow
+def test_a_rejected_record_of_somebody_who_has_moved_is_listed_once_and_not_when_it_is_cured(tmp_path: Path) -> None:
+    world = World(tmp_path / "ws", buckets=4)
+    places = buckets_of(numbers(40), 4)
+    near, far = (next(person for person, place in places.items() if place == wanted) for wanted in (0, 3))
+    watching(world, (near, SJP), (far, SJP))
+    rejected(world, far, source_run="one bad record")
+    world.night(NIGHTS[0])
+    world.person(far, former_personnummer=near)
+    world.night(NIGHTS[1])
+    assert len(world.lefi("status", "--json").json["quarantine"]) == 1
+    world.lefi("compact", "--all")
+    assert world.twin().lefi("retract", "--source-run", "one bad record", "--reason", "a test", "--json").json["records"] == 1
+    sick(world, far, "bad", version=2)
+    world.night(NIGHTS[2])
+    status = world.lefi("status", "--json").json
+    assert (status["quarantine"], status["next"]) == ([], f"the next night: lefi nightly {world.root} --business-date {NIGHTS[3]}")
 
 
 @pytest.mark.slow

@@ -9,8 +9,8 @@ import fastavro
 import polars as pl
 import pytest
 
-from tests.kit import ANNA, BO, CIA, Row, World, avro_rows
-from tests.scenarios.entitled import everybody_knows
+from tests.kit import ANNA, BO, CIA, DAN, Row, World, avro_rows, numbers
+from tests.scenarios.entitled import buckets_of, everybody_knows
 from tests.scenarios.spoil import rewrite
 
 FIRST, SECOND, THIRD = "2024-05-20", "2024-05-21", "2024-05-22"
@@ -173,3 +173,96 @@ def test_the_audit_of_the_nights_finds_a_fault_when_the_turn_comes_to_its_bucket
     assert found(world, "--heal") == [("KASSAN", "NEW", 1)]
     world.night("2024-05-23")
     assert world.told("KASSAN", *HEALED) == [("NEW", "HEAL", BO, "P")]
+
+
+def retell(world: World, fact_id: str, sequence: int) -> None:
+    """What the last record about a fact of BO says is another thing in the delivered file."""
+    for path in world.deliveries("BOLAGET")[sequence - 1].glob("part-*.avro"):
+        with path.open("rb") as file:
+            reader: Any = fastavro.reader(file)
+            schema, rows = reader.writer_schema, list(reader)
+        for row in rows:
+            if (row["personnummer"], row["fact_id"]) == (BO, fact_id):
+                row["outcome"] = "ALTERED"
+        with path.open("wb") as file:
+            fastavro.writer(file, schema, rows, codec="snappy")
+
+
+@pytest.mark.slow
+def test_a_heal_tells_what_its_own_reconcile_found_and_nothing_of_an_earlier_one(whole: World) -> None:
+    world = whole.twin("twice")
+    retell(world, "P", 1)
+    found(world, "--heal")
+    world.night(SECOND)
+    assert world.told("BOLAGET", *HEALED) == [("CORRECTED", "HEAL", BO, "P")]
+    retell(world, "D", 1)
+    assert found(world, "--heal") == [("BOLAGET", "LEDGER", 1)]
+    world.payment(BO, "FK:SJP", "P", "2024-05-01", "2024-05-12", "1200.00", version=2)
+    world.night(THIRD)
+    assert world.told("BOLAGET", *HEALED) == [("CORRECTED", "HEAL", BO, "D"), ("CORRECTED", "CHANGE", BO, "P")]
+    assert world.told("KASSAN", *HEALED) == [("CORRECTED", "CHANGE", BO, "P")]
+    assert found(world) == []
+    everybody_knows(world)
+
+
+@pytest.mark.slow
+def test_what_was_healed_and_withdrawn_since_is_not_annulled_again_by_another_heal(whole: World) -> None:
+    world = whole.twin("withdrawn")
+    retell(world, "P", 1)
+    found(world, "--heal")
+    world.night(SECOND)
+    world.payment(BO, "FK:SJP", "P", "2024-05-01", "2024-05-12", version=2, withdrawn=True)
+    world.night(THIRD)
+    assert world.told("BOLAGET", *HEALED) == [("ANNULLED", "CHANGE", BO, "P")]
+    rewrite(world, "told", lambda rows: rows.filter(~row_of("BOLAGET", BO, "D")))
+    assert found(world, "--heal") == [("BOLAGET", "NEW", 1)]
+    world.night("2024-05-23")
+    assert world.told("BOLAGET", *HEALED) == [("NEW", "HEAL", BO, "D")]
+    assert found(world) == []
+
+
+@pytest.mark.slow
+def test_a_heal_and_a_refresh_by_command_follow_a_person_who_becomes_one_with_another_in_the_next_night(whole: World) -> None:
+    world = whole.twin("moved")
+    world.person(DAN)
+    world.night(SECOND)
+    retell(world, "P", 1)
+    rewrite(world, "told", lambda rows: rows.filter(~row_of("BOLAGET", BO, "D")))
+    assert sorted(found(world, "--heal")) == [("BOLAGET", "LEDGER", 1), ("BOLAGET", "NEW", 1)]
+    refreshed = world.lefi("refresh", "--partner", "KASSAN", "--person", BO, "--json").json
+    world.person(BO, former_personnummer=DAN)  # his number stays, what is stored of him moves
+    world.night(THIRD)
+    assert world.told("BOLAGET", *HEALED) == [("NEW", "HEAL", BO, "D"), ("CORRECTED", "HEAL", BO, "P")]
+    assert world.told("KASSAN", *HEALED) == [("SNAPSHOT", "REFRESH", BO, "D"), ("SNAPSHOT", "REFRESH", BO, "P")]
+    assert [each["order_id"] for each in world.manifest("KASSAN")["refreshes"]] == [refreshed["order_id"]]
+    assert found(world) == []
+    everybody_knows(world)
+
+
+@pytest.mark.slow
+def test_a_refresh_by_command_of_a_withheld_benefit_waits_out_a_merge_in_the_queue(whole: World) -> None:
+    world = whole.twin("waiting")
+    world.lefi("refresh", "--partner", "BOLAGET", "--person", BO)
+    world.person(BO, former_personnummer=DAN)
+    world.night(SECOND, 0, ["FK:SJP"])
+    (waiting,) = world.lefi("status", "--json").json["refreshes"]
+    assert (waiting["groups"], waiting["waiting"]) == (1, 1)
+    world.night(THIRD)
+    assert {*world.told("BOLAGET", *HEALED)} == {("SNAPSHOT", "REFRESH", BO, "D"), ("SNAPSHOT", "REFRESH", BO, "P")}
+
+
+@pytest.mark.slow
+def test_the_audit_adds_up_what_it_finds_in_several_buckets(tmp_path: Path) -> None:
+    world = World(tmp_path / "ws", buckets=128)
+    world.partner("BOLAGET", "FK:SJP")
+    turns: dict[int, list[str]] = {}
+    for person, bucket in buckets_of(numbers(2000), 128).items():
+        turns.setdefault(bucket, []).append(person)
+    people = [*turns[2][:2], *turns[66][:3]]
+    for person in people:
+        world.subscribe("BOLAGET", person, "FK:SJP")
+        world.decision(person, "FK:SJP", "D", "2024-05-01", "2024-05-12")
+    world.night(FIRST)
+    world.units({"FK:SJP": "FIVE_DAY_WEEK"})
+    world.night(SECOND)  # night 2 looks at buckets 2 and 66
+    assert world.report()["audit"] == {"FK:SJP": 5}

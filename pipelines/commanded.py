@@ -1,0 +1,45 @@
+"""What operators' commands name by person, under the keys that the persons have tonight: since a command was given, a merge may have moved them (R11)."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from pipelines.ingest import SUBSCRIPTION_KEY
+from pipelines.plan import Plan
+from schemas.buckets import bucket_of
+from schemas.frames import DIFFERENCES, IDENTITIES
+from storage import tables
+from storage.tables import TableFile
+from transforms.link_persons import ALIASES
+
+HEALS = pl.Schema({**DIFFERENCES, "of_ledger": pl.Boolean()})
+
+
+def commanded(files: Sequence[TableFile], schema: pl.Schema, first: int, last: int, aliases: pl.DataFrame, buckets: int) -> pl.DataFrame:
+    """The rows of buckets `first` to `last` that commands have written. aliases: transforms.link_persons.ALIASES of tonight."""
+    here = tables.read(files, schema, first, last)
+    if not files or aliases.is_empty():
+        return here
+    ceased = aliases.select(pl.col("number").alias("person"), pl.col("person").alias("stays"))
+    came = tables.read(files, schema, 0, buckets, ceased["person"].sort()).join(ceased, on="person")
+    came = came.with_columns(pl.col("stays").alias("person"), bucket_of(pl.col("stays"), buckets).alias("bucket"))
+    stayed = here.join(ceased, on="person", how="anti", maintain_order="left")
+    return pl.concat([stayed, came.filter(pl.col("bucket").is_between(first, last)).select(list(schema))]).unique(maintain_order=True)
+
+
+def heals(plan: Plan, first: int, last: int, identities: Sequence[TableFile]) -> pl.DataFrame:
+    """What the last `reconcile --heal` that named a group found of it: HEALS. An earlier one is done, or it would have been left to that.
+
+    identities: what tonight adds to that table.
+    """
+    if not plan.decisions.heals:
+        return pl.DataFrame(schema=HEALS)
+    aliases = tables.newest(tables.read([*plan.files["identities"], *identities], IDENTITIES), ["number"]).select(list(ALIASES))
+    found = [
+        commanded([heal.rows], DIFFERENCES, first, last, aliases, plan.buckets).with_columns(
+            pl.lit(heal.night).alias("night"), pl.lit(heal.of_ledger).alias("of_ledger")
+        )
+        for heal in plan.decisions.heals
+    ]
+    rows = pl.concat(found)
+    return rows.filter(pl.col("night") == pl.col("night").max().over(SUBSCRIPTION_KEY)).select(list(HEALS))
