@@ -9,7 +9,7 @@ from typing import Any
 
 from pages.advice import next_step
 from storage.running import running
-from storage.workspace import Workspace
+from storage.workspace import Catalog, Workspace
 
 
 def status_of(root: Path) -> dict[str, Any]:
@@ -37,8 +37,17 @@ def status_of(root: Path) -> dict[str, Any]:
         "recalculations": recalculations(workspace, report),
         "audit": report.get("audit", {}),
         "running": running(root),
-        "next": next_step(str(root), catalog.business_date, unsettled, report),
+        "next": next(hindrances(workspace, catalog, unsettled), None) or next_step(str(root), catalog.business_date, unsettled, report),
     }
+
+
+def hindrances(workspace: Workspace, catalog: Catalog, unsettled: Sequence[str]) -> Iterator[str]:
+    """What is to be done before another night, beyond what reports say."""
+    for path, what, command in ((workspace.erasing_file, "an erasure", "erase"), (workspace.rebucketing_file, "a rebucketing", "rebucket")):
+        if path.exists():
+            yield f"{what} was interrupted: lefi {command} {workspace.root}"
+    for lost in workspace.lost_deliveries(catalog) if not unsettled else ():
+        yield f"{lost} was published and is not there: bring it back, or its partner misses it and reads no later one"
 
 
 def given_since(workspace: Workspace, report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

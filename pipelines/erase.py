@@ -25,7 +25,7 @@ from schemas.contracts import BY_DATASET, DELIVERY_RECORD, Contract
 from schemas.errors import BrokenFileError, RefusedError
 from schemas.frames import FACTS, IDENTITIES, MEMBERS, QUARANTINE, RUNS, SUBSCRIPTION_ROWS, TABLES, TOLD, TOTALS
 from storage import avro, commands, durable, erasures, outbox, tables, thin
-from storage.agreement import journal, require_agreement, require_finished, table_folder
+from storage.agreement import require_agreement, require_finished, table_folder
 from storage.conf import read_conf, read_retention
 from storage.failpoints import reach
 from storage.inbox import Drop, scan
@@ -83,7 +83,11 @@ def erase_by_schedule(workspace: Workspace, look_only: bool, say: Say) -> Mappin
             rows = {name: counted(workspace, name, chosen[name], plan) for name in BY_SCHEDULE}
             return summary(None, rows, old, look_only=True)
         number = erasures.next_number(workspace)
-        rows, forgotten = {}, ended(plan, last_night(plan, retention.subscriptions.days))(0, plan.buckets)
+        forgotten = ended(plan, last_night(plan, retention.subscriptions.days))(0, plan.buckets)
+        rows = {name: counted(workspace, name, chosen[name], plan) for name in BY_SCHEDULE}
+        rows["commands"] = thin_commands(workspace, lambda rows: without(rows, forgotten), look_only=True)
+        if any(rows.values()) or old:
+            keep_account(workspace, plan, summary(number, rows, old))  # before the first row goes, for whoever is killed
         for name in BY_SCHEDULE[:-1]:
             rows[name] = take_out(workspace, name, chosen[name], plan, number)
         rows["commands"] = thin_commands(workspace, lambda rows: without(rows, forgotten))
@@ -162,7 +166,7 @@ def carry_out(
     files = sum(thin.purge(table_folder(workspace, name), plan.night) for name in TABLES)
     done = summary(number, rows, old, files=files) | details
     keep_account(workspace, plan, {name: value for name, value in done.items() if name != "inbox"})
-    for path in (workspace.store / LIST, journal(workspace)):
+    for path in (workspace.store / LIST, workspace.erasing_file):
         path.unlink(missing_ok=True)
         durable.sync_folder(workspace.store)
     return done
@@ -185,7 +189,7 @@ def erasing(workspace: Workspace, say: Say) -> Iterator[None]:
 
 def complete(workspace: Workspace, say: Say) -> None:
     """Complete an erasure of persons that was interrupted."""
-    begun = journal(workspace)
+    begun = workspace.erasing_file
     if not begun.exists():
         return
     persons = workspace.store / LIST
@@ -222,13 +226,13 @@ def begin(workspace: Workspace, number: int, numbers: pl.Series, rows: Mapping[s
         for measure, count in ((FACTS_IN, held), (DAYS_IN, days))
     ]
     document = {"number": number, "rows": rows, "totals": lost}
-    durable.write_file(journal(workspace), durable.to_json(document))
+    durable.write_file(workspace.erasing_file, durable.to_json(document))
     reach("erase.begun")
 
 
 def correct_totals(workspace: Workspace, plan: Plan, number: int) -> None:
     """Bring the control totals down by what was erased, once, so that they still find what is lost otherwise (S08)."""
-    lost = json.loads(journal(workspace).read_text("utf-8"))["totals"]
+    lost = json.loads(workspace.erasing_file.read_text("utf-8"))["totals"]
     folder = table_folder(workspace, "totals")
     if lost and not thin.is_thinned(folder, number):
         rows = [(plan.night - 1, *each) for each in lost]

@@ -1,5 +1,6 @@
 """One person for one partner: the chain from facts through decisions, windows and visibility to each record told, and why something is not."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -41,7 +42,7 @@ from schemas.frames import (
 from schemas.personnummer import is_valid
 from schemas.quarantine import quarantine_id
 from storage import outbox, tables
-from storage.agreement import unfinished
+from storage.agreement import require_agreement, unfinished
 from storage.conf import read_conf
 from storage.delivered import records_between
 from storage.workspace import Workspace
@@ -64,6 +65,7 @@ def explain(workspace: Workspace, partner: str, number: str, benefit: str | None
     if not is_valid(number):
         raise UsageError("--person: not a personnummer (R10): 12 digits, a real date, the right check digit")
     catalog = workspace.catalog()
+    require_agreement(workspace, catalog)
     require_recoded(catalog)
     plan = settled_plan(workspace, catalog, read_conf(workspace.conf))
     if partner not in plan.conf.partners:
@@ -183,9 +185,19 @@ class Look:
 
     @cached_property
     def nights(self) -> dict[int, tuple[date, str]]:
-        """Night -> its date and run."""
+        """Night -> its date and run, with the one that is committed and not finished."""
         rows = tables.read(self.plan.files["runs"], RUNS)
-        return {night: (day, run) for night, day, run in rows.select("night", "business_date", "run").iter_rows()}
+        found = {night: (day, run) for night, day, run in rows.select("night", "business_date", "run").iter_rows()}
+        for run in unfinished(self.plan.workspace):
+            document = self.document_of(run)
+            found[document["night"]] = (date.fromisoformat(document["business_date"]), run)
+        return found
+
+    def document_of(self, run: str) -> Row:
+        """The report of a run, or its commit file as long as it is not finished."""
+        if run not in unfinished(self.plan.workspace):
+            return report_of(self.plan.workspace, run)
+        return dict(json.loads((self.plan.workspace.runs / run / "commit.json").read_text("utf-8")))
 
     def date_of(self, night: int) -> date:
         """The business date of a night."""
@@ -197,7 +209,7 @@ class Look:
         known = dict(self.ledger.select("sequence", "night").iter_rows())
         whole = self.terms.filter((pl.col("snapshot_night") == pl.col("night")) | pl.col("deviation_number").is_not_null())
         for night in whole["night"].unique():
-            delivered = report_of(self.plan.workspace, self.nights[night][1])["deliveries"].get(self.partner)
+            delivered = self.document_of(self.nights[night][1])["deliveries"].get(self.partner)
             if delivered:
                 known.setdefault(delivered["sequence"], night)
         return known

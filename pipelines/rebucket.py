@@ -20,7 +20,7 @@ from schemas.buckets import bucket_of
 from schemas.errors import RefusedError, UsageError
 from schemas.frames import TABLES, TOTALS
 from storage import commands, durable, folds, pace, tables
-from storage.agreement import rebucketing, require_agreement, require_finished, table_folder
+from storage.agreement import require_agreement, require_finished, table_folder
 from storage.failpoints import reach
 from storage.folds import SETTLED, SORTED_BY
 from storage.lock import only_compaction, only_writer
@@ -48,8 +48,8 @@ def rebucket(workspace: Workspace, to: int | None, say: Say) -> Mapping[str, Any
         before, after = catalog.buckets, catalog.buckets
         counted: dict[str, dict[str, int]] = {}
         amount = Amount()
-        if rebucketing(workspace).exists():
-            begun = json.loads(rebucketing(workspace).read_text("utf-8"))
+        if workspace.rebucketing_file.exists():
+            begun = json.loads(workspace.rebucketing_file.read_text("utf-8"))
             before, after = begun["from"], begun["to"]
             commands.give(workspace, COMMAND, {"from": before, "to": after})
             doubled = (
@@ -59,14 +59,14 @@ def rebucket(workspace: Workspace, to: int | None, say: Say) -> Mapping[str, Any
             renumber_commands(workspace, before, after)
             workspace.write_catalog(doubled)
             reach("rebucket.catalog")
-            rebucketing(workspace).unlink()
+            workspace.rebucketing_file.unlink()
             durable.sync_folder(workspace.store)
         return {"before": before, "after": after, "tables": counted, "amount": amount}
 
 
 def begin(workspace: Workspace, catalog: Catalog, to: int | None, say: Say) -> Catalog:
     """Write down what is to be done, unless that was done, or all is as wanted. Returns the catalog as it is then."""
-    if rebucketing(workspace).exists():
+    if workspace.rebucketing_file.exists():
         say("completing the interrupted rebucketing")
         return catalog
     require_agreement(workspace, catalog)
@@ -77,7 +77,7 @@ def begin(workspace: Workspace, catalog: Catalog, to: int | None, say: Say) -> C
     if 2 * catalog.buckets > MOST_BUCKETS:
         raise RefusedError(f"there are {catalog.buckets} buckets, and {MOST_BUCKETS} at most")
     catalog = upgrade(workspace, catalog, say)
-    durable.write_file(rebucketing(workspace), durable.to_json({"from": catalog.buckets, "to": 2 * catalog.buckets}))
+    durable.write_file(workspace.rebucketing_file, durable.to_json({"from": catalog.buckets, "to": 2 * catalog.buckets}))
     reach("rebucket.marked")
     return catalog
 

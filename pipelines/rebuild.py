@@ -15,7 +15,7 @@ from schemas import versions
 from schemas.errors import LefiError, RefusedError
 from schemas.frames import TABLES
 from storage import commands, durable, erasures, folds, outbox, pace, tables
-from storage.agreement import require_complete, settled, table_folder, unfinished
+from storage.agreement import require_complete, require_finished, settled, table_folder, unfinished
 from storage.failpoints import reach
 from storage.lock import held
 from storage.pace import Amount
@@ -29,7 +29,8 @@ REBUILD = "rebuild"  # the folder under staging in which it is noted how far it 
 def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
     """Bring catalog and tables to the last settled run. Returns, by table, how many nights were found and how many were made anew.
 
-    RefusedError when something that is needed is not there; what was rebuilt until then stays, and the same command goes on from there.
+    RefusedError when something that is needed is not there, and when nothing is lost and a committed run is unfinished; what was rebuilt until
+    then stays, and the same command goes on from there.
     """
     if not settled(workspace):
         workspace.catalog()
@@ -50,6 +51,8 @@ def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
         made: Counter[str] = Counter()
         notes: list[str] = []
         behind = sum(len(names_behind(workspace, document)) for document in documents)
+        if not (behind or lost):
+            require_finished(workspace)
         pace.expect(workspace.staging / REBUILD, {"rebuild": behind})
         for document in documents:
             rebuild_night(workspace, document, last.night, found, made, notes, say)

@@ -12,6 +12,7 @@ from pipelines.schedule import Recalculation
 from pipelines.take import Bite, load, retractions
 from pipelines.view import Staged
 from schemas.buckets import DROP_BITS, arrival_of
+from schemas.errors import RefusedError
 from schemas.frames import FACTS, IDENTITIES, PERSONS, QUARANTINE, RECALCULATED, RECALCULATIONS
 from storage import tables
 from storage.failpoints import reach
@@ -33,8 +34,9 @@ class Basis:
 
 
 def due_tonight(withheld: Collection[str], plan: Plan) -> list[Recalculation]:
-    """The recalculations with a slice to be computed tonight: none while the benefit is withheld."""
-    return [each for each in plan.decisions.recalculations if each.due and BENEFIT not in withheld]
+    """The recalculations with a slice to be computed tonight: none while the benefit is withheld, or is not in conf."""
+    current = BENEFIT in plan.conf.benefits and BENEFIT not in withheld
+    return [each for each in plan.decisions.recalculations if each.due and current]
 
 
 def recalculate_bite(
@@ -79,7 +81,13 @@ def take_turn(each: Recalculation, basis: Basis, before: pl.DataFrame, plan: Pla
     looked_at = before.filter(pl.col("recalculation") == each.number, pl.col("result") != NO_PERSON).select(list(CASES)).unique()
     rate = Rate(plan.conf.rules.guarantee, each.effective)
     midnight = datetime.combine(plan.business_date, time(), UTC)
-    return recalculate(basis.facts.filter(here), basis.rejected, basis.named, rate, each.reason, each.source_run, midnight, looked_at)
+    facts = basis.facts.filter(here)
+    try:
+        return recalculate(facts, basis.rejected, basis.named, rate, each.reason, each.source_run, midnight, looked_at)
+    except RefusedError as error:
+        raise RefusedError(
+            f"{error}: {each.source_run} has slices to come: put it back, or `lefi recalculate --cancel {each.source_run}`"
+        ) from error
 
 
 def mark(each: Recalculation, result: Recalculated, before: pl.DataFrame, night: int) -> pl.DataFrame:
@@ -124,15 +132,16 @@ def computed_rows(marked: Sequence[TableFile], withheld: Collection[str], plan: 
 def progress(computed: pl.DataFrame, withheld: Collection[str], plan: Plan) -> list[dict[str, Any]]:
     """How far the recalculations are that were not over before tonight, for the report. computed: tonight's rows."""
     rows = pl.concat([tables.read(plan.files["recalculations"], RECALCULATIONS), computed])
+    waits = BENEFIT in withheld or BENEFIT not in plan.conf.benefits
     return [
-        describe(each, rows.filter(pl.col("recalculation") == each.number), withheld)
+        describe(each, rows.filter(pl.col("recalculation") == each.number), waits)
         for each in plan.decisions.recalculations
         if not each.over
     ]
 
 
-def describe(each: Recalculation, rows: pl.DataFrame, withheld: Collection[str]) -> dict[str, Any]:
-    """A recalculation after tonight. remaining: nights still to come, but for a withheld benefit."""
+def describe(each: Recalculation, rows: pl.DataFrame, waits: bool) -> dict[str, Any]:
+    """A recalculation after tonight. waits: its benefit is not current; remaining: nights still to come, but for that."""
     done = rows.filter(pl.col("slice") < len(each.slices)).height
     counted: Mapping[str, int] = {name: int(rows[name].sum()) for name in ("decisions", "unchanged", "skipped")}
     return {
@@ -143,7 +152,7 @@ def describe(each: Recalculation, rows: pl.DataFrame, withheld: Collection[str])
         "nights": len(each.slices),
         "done": done,
         "remaining": len(each.slices) - done,
-        "waiting": BENEFIT if each.due and BENEFIT in withheld else None,
+        "waiting": BENEFIT if each.due and waits else None,
         **counted,
     }
 

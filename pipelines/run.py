@@ -70,11 +70,21 @@ def run_night(
             require_unsigned(workspace, catalog)
         catalog = upgrade(workspace, catalog, say)
         durable.remove(workspace.staging)
+        drop_uncommitted(workspace)
+        for lost in workspace.lost_deliveries(catalog):
+            say(f"{lost} was published and is not there: bring it back, or its partner misses it and reads no later one")
         reach("plan")
         staged = prepare(workspace, catalog, conf, business_date, engine, say, signer, room=room)
         commit(workspace, catalog, staged)
         say("commit")
         return complete(workspace, staged["run"], say)
+
+
+def drop_uncommitted(workspace: Workspace) -> None:
+    """Remove the empty folders that a killed command has left of runs that it did not commit."""
+    for folder in workspace.runs.iterdir() if workspace.runs.exists() else ():
+        if folder.is_dir() and not any(folder.iterdir()):
+            durable.remove(folder)
 
 
 def require_unsigned(workspace: Workspace, catalog: Catalog) -> None:
@@ -174,7 +184,8 @@ def commit(workspace: Workspace, catalog: Catalog, staged: Mapping[str, Any]) ->
     durable.sync_tree(workspace.staging)
     durable.sync_folder(workspace.root)
     reach("commit.before")
-    if not durable.put_if_absent(workspace.runs / staged["run"] / "commit.json", durable.to_json(document)):
+    path = workspace.runs / staged["run"] / "commit.json"
+    if not durable.put_if_absent(path, durable.to_json(document), workspace.staging / staged["run"]):
         raise LefiError(f"runs/{staged['run']}/commit.json is there already: another command has committed the same run")
     reach("commit.after")
 

@@ -13,19 +13,9 @@ def table_folder(workspace: Workspace, name: str) -> Path:
     return (workspace.store if name in IN_STORE else workspace.lake) / name
 
 
-def journal(workspace: Workspace) -> Path:
-    """What an erasure is about, as long as it is not complete."""
-    return workspace.store / "erasing.json"
-
-
-def rebucketing(workspace: Workspace) -> Path:
-    """What a rebucketing is about, as long as it is not complete."""
-    return workspace.store / "rebucketing.json"
-
-
 def require_complete(workspace: Workspace) -> None:
     """Refuse a workspace in which an erasure or a rebucketing was interrupted. RefusedError says what completes it."""
-    for path, what, command in ((journal(workspace), "an erasure", "erase"), (rebucketing(workspace), "a rebucketing", "rebucket")):
+    for path, what, command in ((workspace.erasing_file, "an erasure", "erase"), (workspace.rebucketing_file, "a rebucketing", "rebucket")):
         if path.exists():
             raise RefusedError(
                 f"{what} was interrupted: give `lefi {command} {workspace.root}` again, which completes it, and then this command"

@@ -70,7 +70,8 @@ def give(
 
 def says(command: Command, name: str, arguments: Mapping[str, Any], rows: pl.DataFrame | None, numbered: Mapping[str, str]) -> bool:
     """Whether a command is of a name, with these arguments (but for those made of its number) and rows."""
-    same = command.name == name and {key: value for key, value in command.arguments.items() if key not in numbered} == arguments
+    written = json.loads(durable.to_json(arguments))  # as they are read again: a tuple is a list there
+    same = command.name == name and {key: value for key, value in command.arguments.items() if key not in numbered} == written
     if not same or rows is None or command.rows is None:
         return same and rows is None and command.rows is None
     return pl.read_parquet(command.rows.path).equals(rows.cast(tables.stored(rows.schema)))

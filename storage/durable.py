@@ -63,9 +63,9 @@ def make_folder(folder: Path) -> None:
         sync_folder(each.parent)
 
 
-def _write_temporary(path: Path, data: bytes) -> Path:
-    make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}{TEMPORARY}")
+def _write_temporary(path: Path, data: bytes, folder: Path | None = None) -> Path:
+    make_folder(folder or path.parent)
+    temporary = (folder or path.parent) / f".{path.name}{TEMPORARY}"
     with writing(path), temporary.open("wb") as file:
         file.write(data)
         file.flush()
@@ -91,11 +91,12 @@ def try_write(path: Path, data: bytes) -> None:
         path.write_bytes(data)
 
 
-def put_if_absent(path: Path, data: bytes) -> bool:
-    """Create a file as a whole unless it exists; False when it did. Of two writers one wins."""
+def put_if_absent(path: Path, data: bytes, staging: Path | None = None) -> bool:
+    """Create a file as a whole unless it exists; False when it did. Of two writers one wins. staging: where it is written first, if not beside it."""
     if is_remote(path):
         return objects.put_if_absent(path, data)
-    temporary = _write_temporary(path, data)
+    temporary = _write_temporary(path, data, staging)
+    make_folder(path.parent)
     try:
         reach(f"durable.link:{label(path)}", path)
         os.link(temporary, path)

@@ -121,13 +121,24 @@ class Workspace:
         return self if is_remote(self.root) else Workspace(self.root.absolute())
 
     @property
+    def erasing_file(self) -> Path:
+        """What an erasure is about, as long as it is not complete."""
+        return self.store / "erasing.json"
+
+    @property
+    def rebucketing_file(self) -> Path:
+        """What a rebucketing is about, as long as it is not complete."""
+        return self.store / "rebucketing.json"
+
+    @property
     def catalog_file(self) -> Path:
         """The one file that says what is settled."""
         return self.store / "catalog.json"
 
     def catalog(self) -> Catalog:
-        """What is settled. UsageError when this is no workspace, RefusedError when a newer lefi made it, LefiError when it is damaged."""
+        """What is settled. UsageError when this is no workspace, RefusedError when a newer lefi made it, LefiError when it is damaged or lost."""
         if not self.catalog_file.exists():
+            self.require_no_runs()
             raise UsageError(f"{self.root} is not a workspace (it has no store/catalog.json): make one with `lefi init {self.root}`")
         try:
             return Catalog.from_json(json.loads(self.catalog_file.read_text("utf-8")))
@@ -135,6 +146,16 @@ class Workspace:
             raise LefiError(
                 f"store/catalog.json is damaged: give `lefi rebuild {self.root}`; if no night has been run, remove store/ and give `lefi init`"
             ) from error
+
+    def require_no_runs(self) -> None:
+        """A workspace without a catalog must have no runs either. LefiError when it has: store/ was lost."""
+        if any(self.runs.glob("*/commit.json")):
+            raise LefiError(f"store/catalog.json is not there, and runs/ has runs: store/ was lost: give `lefi rebuild {self.root}`")
+
+    def lost_deliveries(self, catalog: Catalog) -> list[str]:
+        """The last deliveries of partners, where they are not in the outbox any more; what is erased on schedule keeps its manifest there."""
+        last = [Path("outbox") / name / f"{each.sequence:08d}" for name, each in sorted(catalog.deliveries.items())]
+        return [str(folder) for folder in last if not (self.root / folder).exists()]
 
     def write_catalog(self, catalog: Catalog) -> None:
         """Say what is settled."""
@@ -150,6 +171,7 @@ def init(root: Path, buckets: int) -> Workspace:
         if workspace.catalog().buckets != buckets:
             raise RefusedError(f"{root} is a workspace with {workspace.catalog().buckets} buckets already")
         return workspace
+    workspace.require_no_runs()
     for name in FOLDERS:
         (root / name).mkdir(parents=True, exist_ok=True)
     workspace.write_catalog(Catalog(buckets, content_version=versions.CONTENT_VERSION))

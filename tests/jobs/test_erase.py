@@ -13,7 +13,7 @@ import yaml
 from filelock import FileLock
 
 from schemas.frames import TABLES
-from storage import tables
+from storage import erasures, tables
 from storage.agreement import table_folder
 from storage.conf import packaged, read_retention
 from storage.workspace import Workspace
@@ -353,6 +353,8 @@ def test_a_schedule_that_was_killed_is_gone_through_again(lived: World, tmp_path
     erase(twin)
     lived.process("erase", code=-signal.SIGKILL, failpoint=place)
     erase(lived)
+    (whole,), accounts = erasures.read(Workspace(twin.root)), erasures.read(Workspace(lived.root))
+    assert (accounts[0]["rows"], accounts[0]["deliveries"]) == (whole["rows"], whole["deliveries"])
     for name in TABLES:
         assert table(lived, name).equals(table(twin, name)), name
     assert lived.outbox() == twin.outbox()

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import time
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import pytest
 from schemas.frames import TABLES
 from storage.lock import only_writer
 from storage.workspace import Workspace
-from tests.kit import World, small_story
+from tests.kit import World, numbers, small_story
 
 FIRST, SECOND, THIRD = "2024-05-21", "2024-05-22", "2024-05-23"
 BEFORE_COMMIT = ("plan", "stage", "verify", "commit.before")
@@ -130,6 +131,8 @@ def test_while_a_committed_run_is_unfinished_other_commands_are_refused_and_stat
         ("retract", "--source-run", f"FK:SJP/{FIRST}", "--reason", "r"),
         ("accept", drop, "--reason", "r"),
         ("release", "Q1-2-3", "--reason", "r"),
+        ("rebuild",),
+        ("generate", "--persons", "10", "--nights", "1", "--seed", "1"),
     ):
         assert "is committed and not finished: give its `lefi nightly` again" in world.lefi(*command, code=3).err
     assert not (world.root / "store" / "commands").exists()
@@ -137,6 +140,48 @@ def test_while_a_committed_run_is_unfinished_other_commands_are_refused_and_stat
     assert status["last_night"] == FIRST
     assert status["next"].startswith(f"run {SECOND}-")
     assert status["next"].endswith("is committed and not finished: give its `lefi nightly` again")
+    world.night(SECOND)
+    assert world.outbox() == story.second
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["publish", "settle.told.after", "settle.runs.before", "settle.runs.after", "settle.catalog"])
+def test_while_a_committed_run_is_unfinished_explain_says_so_and_answers(story: Story, place: str) -> None:
+    world = story.world.twin(f"explained-{place}")
+    world.killed_night(SECOND, place)
+    person = numbers(12)[0]
+    told = world.lefi("explain", "--partner", "BOLAGET", "--person", person, "--json").json
+    assert [run[:10] for run in told["unfinished"]] == [SECOND]
+    world.night(SECOND)
+    assert world.lefi("explain", "--partner", "BOLAGET", "--person", person, "--json").json["unfinished"] == []
+
+
+@pytest.mark.parametrize("place", ["durable.write:commit.json", "durable.link:commit.json"])
+def test_of_a_run_that_was_not_committed_nothing_is_left_among_the_runs(story: Story, place: str) -> None:
+    world = story.world.twin(place.replace(":", "-"))
+    world.killed_night(SECOND, place)
+    world.night(THIRD)
+    left = {path.name for path in (world.root / "runs").rglob("*") if path.is_file()}
+    assert left == {"commit.json", "report.json", "report.html"}
+    assert len(list((world.root / "runs").iterdir())) == 2
+
+
+def test_a_delivery_that_is_not_in_the_outbox_any_more_is_told_to_the_operator(story: Story) -> None:
+    world = story.world.twin("lost-delivery")
+    shutil.rmtree(world.deliveries("BOLAGET")[-1])
+    lost = "outbox/BOLAGET/00000001 was published and is not there: bring it back"
+    assert world.lefi("status", "--json").json["next"].startswith(lost)
+    assert lost in world.night(SECOND).err
+
+
+def test_where_the_store_is_lost_beside_runs_every_command_names_rebuild(story: Story) -> None:
+    world = story.world.twin("lost-store")
+    commands = world.root / "store" / "commands"
+    assert not commands.exists()
+    shutil.rmtree(world.root / "store")
+    for command in (("init",), ("status",), ("nightly", "--business-date", SECOND)):
+        assert f"store/ was lost: give `lefi rebuild {world.root}`" in world.lefi(*command, code=1).err
+    world.lefi("rebuild")
     world.night(SECOND)
     assert world.outbox() == story.second
 

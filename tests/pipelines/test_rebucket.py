@@ -129,6 +129,8 @@ def test_killed_anywhere_the_same_command_goes_on_and_ends_with_the_same_bytes(s
     if place != "durable.write:rebucketing.json":
         assert "a rebucketing was interrupted: give `lefi rebucket" in world.lefi(*COMMANDS["nightly"], code=3).err
         assert "a rebucketing was interrupted" in world.lefi("rebuild", code=3).err
+        assert "a rebucketing was interrupted" in world.lefi("explain", "--partner", "BOLAGET", "--person", ANNA, code=3).err
+        assert world.lefi("status", "--json").json["next"] == f"a rebucketing was interrupted: lefi rebucket {world.root}"
     again = world.lefi("rebucket", "--json", "--to", "8").json
     assert again["after"] == 8
     assert world.lefi("rebucket", "--to", "8", "--json").json["before"] == 8

@@ -222,8 +222,11 @@ def test_the_yearly_change_of_the_base_amount_follows_on_an_earlier_recalculatio
 
 
 def test_two_recalculations_in_one_night_see_one_another(world: World) -> None:
-    june(world, PEOPLE[:2], nights=1)
-    world.lefi("recalculate", *JUNE, "--nights", "1")
+    first = june(world, PEOPLE[:2], nights=1)
+    assert world.lefi("recalculate", *JUNE, "--nights", "1", "--json").json["source_run"] == first  # word for word: the same once more
+    again = tuple("Once more" if each == "Higher guarantee level" else each for each in JUNE)
+    assert again != JUNE
+    assert world.lefi("recalculate", *again, "--nights", "1", "--json").json["source_run"] != first
     world.night("2018-06-11")
     assert world.told("BOLAGET", "fact_id", "version") == [("D@2018-07-01", 1)] * 2
 
