@@ -9,6 +9,7 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from pages.frame import document, paragraph, section, table, text
+from schemas.config import PERSONS
 
 HEALED_DAYS = 30
 FEED_ENTRIES = 50
@@ -158,7 +159,10 @@ def spells_of(reports: Iterable[Mapping[str, Any]]) -> Iterator[Spell]:
     for report in reports:
         tonight = date.fromisoformat(report["business_date"])
         held = {each["benefit"]: each for each in report["withheld"]}
-        for benefit in [benefit for benefit in running if benefit not in held or str(running[benefit].since) != held[benefit]["since"]]:
+        came = {each["benefit"] or PERSONS for each in report.get("taken", ()) if each["dataset"] != "orders"}
+        again = {benefit for benefit in running if benefit in came and benefit not in held}  # else it is only not in conf tonight
+        anew = {benefit for benefit in running if benefit in held and str(running[benefit].since) != held[benefit]["since"]}
+        for benefit in sorted(again | anew):
             ended = running.pop(benefit)
             yield Spell(benefit, ended.since, ended.code, tonight)
         for benefit, each in held.items():
@@ -168,7 +172,7 @@ def spells_of(reports: Iterable[Mapping[str, Any]]) -> Iterator[Spell]:
 
 def named(benefit: str, language: str, conf: Mapping[str, Any]) -> str:
     """A benefit by code and name."""
-    if benefit == "PERSONS":
+    if benefit == PERSONS:
         return SAID[language]["PERSONS"]
     known = conf["benefits"].get(benefit)
     return f"{benefit} {known['name']}" if known else benefit

@@ -122,19 +122,23 @@ def test_before_the_first_night_there_is_a_page_too(tmp_path: Path) -> None:
 
 
 def test_a_spell_goes_on_while_since_is_the_same() -> None:
-    def night(day: str, **held: tuple[str, str]) -> dict[str, object]:
-        return {"business_date": day, "withheld": [{"benefit": b, "since": since, "code": code} for b, (since, code) in held.items()]}
+    def night(day: str, *came: str, **held: tuple[str, str]) -> dict[str, object]:
+        withheld = [{"benefit": b, "since": since, "code": code} for b, (since, code) in held.items()]
+        taken = [{"dataset": "facts", "benefit": benefit} for benefit in came]
+        return {"business_date": day, "withheld": withheld, "taken": [*taken, {"dataset": "persons", "benefit": None}]}
 
     reports = [
         night("2024-05-01", A=("2024-05-01", "GAP")),
         night("2024-05-02", A=("2024-05-01", "NO_DROP")),
         night("2024-05-04", A=("2024-05-04", "GAP"), B=("2024-05-04", "VOLUME")),
-        night("2024-05-05", B=("2024-05-04", "VOLUME")),
+        night("2024-05-05", "A", B=("2024-05-04", "VOLUME")),
+        night("2024-05-06"),  # B is not in conf
+        night("2024-05-07", "A", B=("2024-05-04", "GAP")),
     ]
     assert list(spells_of(reports)) == [
         Spell("A", date(2024, 5, 1), "NO_DROP", date(2024, 5, 4)),
         Spell("A", date(2024, 5, 4), "GAP", date(2024, 5, 5)),
-        Spell("B", date(2024, 5, 4), "VOLUME", None),
+        Spell("B", date(2024, 5, 4), "GAP", None),
     ]
 
 
