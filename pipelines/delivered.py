@@ -36,13 +36,17 @@ def published(workspace: Workspace) -> list[PartFile]:
     return [PartFile(path.parent.parent.name, int(path.parent.name), str(path)) for path in parts]
 
 
+def digested(records: pl.DataFrame) -> pl.DataFrame:
+    """Delivered records with `digest`, that of their content; `deviation` is its code alone."""
+    return with_digest(records.with_columns(pl.col("deviation").struct.field("code").alias("deviation")))
+
+
 def stage_delivered(part: PartFile, folder: Path, rows_at_once: int = READ_BACK_ROWS) -> list[TableFile]:
     """Write a part's records that show a fact into a folder: DELIVERED."""
     staged = []
     for number, batch in enumerate(avro.batches(place(part.path), DELIVERY_RECORD, rows_at_once)):
         facts = batch.filter(pl.col("fact_id").is_not_null(), pl.col("action").cast(pl.String()) != "ANNULLED")
-        coded = with_digest(facts.with_columns(pl.col("deviation").struct.field("code").alias("deviation")))
-        rows = coded.select(
+        rows = digested(facts).select(
             (pl.col("record_no") // FIRST_RECORD_NO).cast(pl.Int32()).alias("bucket"),
             pl.lit(part.partner).alias("partner"),
             pl.lit(part.sequence, pl.Int32()).alias("sequence"),

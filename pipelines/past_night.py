@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.deliver import decide_refreshes, stage_changes
-from pipelines.delivered import READ_BACK_ROWS
+from pipelines.delivered import READ_BACK_ROWS, digested
 from pipelines.ingest import MOVING, SUBSCRIPTION_KEY, WITH_THE_BITES, Choice, Linked, cut_file, examine, move, tasks
 from pipelines.plan import Decisions, Plan, Waiting, read_decisions, read_states
 from pipelines.rebucket import was_doubled
@@ -36,7 +36,6 @@ from storage.workspace import Catalog, Workspace
 from transforms.carry_told import with_carried
 from transforms.compare import learn
 from transforms.cut_chains import Cut
-from transforms.digest import with_digest
 from transforms.link_persons import ALIASES, alias_frame, link_persons, with_person
 from transforms.total import total_facts
 
@@ -317,7 +316,7 @@ class PastNight:
         staged = []
         for part in sorted(folder.glob("part-*.avro")):
             for number, batch in enumerate(avro.batches(part, DELIVERY_RECORD, READ_BACK_ROWS)):
-                rows = with_digest(with_person(batch, aliases).with_columns(pl.col("deviation").struct.field("code").alias("deviation")))
+                rows = digested(with_person(batch, aliases))
                 told = rows.with_columns(
                     bucket_of(pl.col("person"), self.plan.buckets).alias("bucket"),
                     pl.lit(partner).alias("partner"),
