@@ -249,7 +249,9 @@ def retract(
         if summary["records"]:
             say(f"{summary['records']} records of {summary['source_run']} count as never received from the next night on")
         else:
-            say(f"nothing was ever received of {summary['source_run']}: nothing to do")
+            say(f"nothing was ever received of {summary['source_run']}: nothing to do; what comes of it later is new (R44)")
+        if summary["source_run"].startswith("recalculation-"):
+            say(f"nights to come of a recalculation go on: `lefi recalculate --cancel {summary['source_run']}` stops them")
 
     finish(withdraw(workspace_at(workspace), source_run, reason), as_json, show)
 

@@ -1,5 +1,6 @@
 """Durable writes: what returned is on disk. Every file and folder that others rely on is made here."""
 
+import errno
 import json
 import os
 import re
@@ -120,7 +121,10 @@ def move(source: Path, target: Path) -> None:
     if not source.exists() and target.exists():
         return
     reach(f"durable.move:{label(target)}", target)
-    source.rename(target)
+    if not source.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
+    with writing(target):
+        source.rename(target)
     sync_folder(target.parent)
     sync_folder(source.parent)
 
