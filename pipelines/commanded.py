@@ -27,12 +27,14 @@ def commanded(files: Sequence[TableFile], schema: pl.Schema, first: int, last: i
     return pl.concat([stayed, came.filter(pl.col("bucket").is_between(first, last)).select(list(schema))]).unique(maintain_order=True)
 
 
-def heals(plan: Plan, first: int, last: int, identities: Sequence[TableFile]) -> pl.DataFrame:
-    """What the last `reconcile --heal` that named a group found of it: HEALS. An earlier one is done, or it would have been left to that.
+def heals(plan: Plan, groups: pl.DataFrame, first: int, last: int, identities: Sequence[TableFile]) -> pl.DataFrame:
+    """Of the groups that are to be healed what the last `reconcile --heal` that named each of them found: HEALS. An earlier one is done, or it
+    would have been left to that.
 
-    identities: what tonight adds to that table.
+    groups: frames.SUBSCRIPTIONS of buckets `first` to `last`; identities: what tonight adds to that table.
     """
-    if not plan.decisions.heals:
+    due = groups.filter("heal_due").select(SUBSCRIPTION_KEY)
+    if due.is_empty() or not plan.decisions.heals:
         return pl.DataFrame(schema=HEALS)
     aliases = tables.newest(tables.read([*plan.files["identities"], *identities], IDENTITIES), ["number"]).select(list(ALIASES))
     found = [
@@ -41,5 +43,5 @@ def heals(plan: Plan, first: int, last: int, identities: Sequence[TableFile]) ->
         )
         for heal in plan.decisions.heals
     ]
-    rows = pl.concat(found)
+    rows = pl.concat(found).join(due, on=SUBSCRIPTION_KEY, how="semi")
     return rows.filter(pl.col("night") == pl.col("night").max().over(SUBSCRIPTION_KEY)).select(list(HEALS))

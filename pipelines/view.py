@@ -100,8 +100,8 @@ def view(bite: Bite, plan: Plan, groups: pl.DataFrame, staged: Staged, clock: Cl
     clock.lap("digest")
     rejected = tables.newest(load(plan, "quarantine", QUARANTINE, bite, staged("quarantine"), persons), ["arrival"])
     told = tables.newest(load(plan, "told", TOLD, bite, staged("told"), persons), TOLD_KEY)
-    found = heals(plan, bite.first, bite.last, staged("identities"))
-    told = as_delivered(told, found.filter(pl.col("what") == LEDGER, pl.col("of_ledger")), groups)
+    found = heals(plan, groups, bite.first, bite.last, staged("identities"))
+    told = as_delivered(told, found.filter(pl.col("what") == LEDGER, pl.col("of_ledger")))
     frozen = groups.join(freeze(rejected, held), on=["person", "benefit"], how="left", maintain_order="left")
     gone = gone_reasons(stored, retractions(plan))
     compared = compare(frozen, named, contents, held, told, gone, found.select(TOLD_KEY).unique(), plan.units, plan.sequences, plan.night)
@@ -135,12 +135,11 @@ def look(bite: Bite, plan: Plan, groups: pl.DataFrame, staged: Staged, clock: Cl
     return Seen(pl.concat(held).group_by("bucket", "benefit").sum(), join(compared))
 
 
-def as_delivered(told: pl.DataFrame, wrong: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
-    """The ledger as the delivered files have it, for the groups that are being healed."""
+def as_delivered(told: pl.DataFrame, wrong: pl.DataFrame) -> pl.DataFrame:
+    """The ledger as the delivered files have it, where these are wrong in what is being healed. wrong: HEALS."""
     if wrong.is_empty():
         return told
-    healing = wrong.join(groups.filter("heal_due"), on=["partner", "person", "benefit"], how="semi").unique(TOLD_KEY, keep="last")
-    right = healing.select(*TOLD_KEY, pl.col("digest").alias("delivered"), wrong=pl.lit(True))
+    right = wrong.unique(TOLD_KEY, keep="last").select(*TOLD_KEY, pl.col("digest").alias("delivered"), wrong=pl.lit(True))
     corrected = pl.when("wrong").then("delivered").otherwise("digest")
     return (
         told.join(right, on=TOLD_KEY, how="left", maintain_order="left").with_columns(corrected.alias("digest")).drop("delivered", "wrong")
