@@ -6,6 +6,8 @@ from typing import Any
 
 from schemas.errors import RefusedError, UsageError
 from storage import archives, outbox
+from storage.agreement import require_complete
+from storage.place import is_remote
 from storage.workspace import Workspace
 
 
@@ -15,9 +17,10 @@ def export(workspace: Path, partner: str, target: Path, recipients: Sequence[str
     place = Workspace(workspace)
     place.catalog()
     folder = place.outbox / partner
-    if not folder.is_dir() or "/" in partner:
+    require_complete(place)
+    if partner in ("", ".", "..") or "/" in partner or not folder.is_dir():
         raise RefusedError(f"--partner {partner}: has no deliveries")
-    if target.resolve().is_relative_to(place.outbox.resolve()):
+    if not is_remote(workspace) and target.resolve().is_relative_to(place.outbox.resolve()):
         raise UsageError(f"--to {target}: the outbox holds deliveries only (contract, section 1): name another folder")
     found: dict[str, list[int]] = {"exported": [], "kept": [], "erased": []}
     for delivery in sorted(path for path in folder.iterdir() if (path / outbox.MANIFEST).exists()):
@@ -36,8 +39,11 @@ def unpack(archive: Path, target: Path, identity: str, say: Callable[[str], None
     if not archive.is_dir():
         raise UsageError(f"{archive} is no folder of archives")
     opened = []
-    for path in sorted(archive.glob(f"*{archives.ENDING}")):
-        named = archives.NAME.fullmatch(path.name)
+    found = [(path, archives.NAME.fullmatch(path.name)) for path in sorted(archive.glob(f"*{archives.ENDING}"))]
+    partners = {named["partner"] for _, named in found if named}
+    if partners and target.name not in partners:
+        raise UsageError(f"{target}: the archives are of {', '.join(sorted(partners))}: name a folder that ends so")
+    for path, named in found:
         if named and named["partner"] == target.name and archives.unpack(path, target, keys):
             say(path.name)
             opened.append(int(named["sequence"]))

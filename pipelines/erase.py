@@ -153,7 +153,9 @@ def carry_out(
     if look_only:
         return summary(None, rows, old, look_only=True) | details
     chosen = of_persons(numbers)
-    for name in OF_PERSON:
+    if young:  # the same command must find all numbers of these persons once more
+        rows = rows | {"identities": 0}
+    for name in [name for name in OF_PERSON if name != "identities" or not young]:
         take_out(workspace, name, chosen, plan, number)
         say(f"{name}: {rows[name]:,} rows")
     correct_totals(workspace, plan, number)
@@ -202,7 +204,7 @@ def complete(workspace: Workspace, say: Say) -> None:
         workspace,
         settled(workspace),
         read_retention(workspace.conf),
-        pl.read_parquet(persons)["number"],
+        pl.read_parquet(str(persons))["number"],
         document["rows"],
         document["number"],
         [],
@@ -460,7 +462,7 @@ def thin_commands(workspace: Workspace, left: Left, *, look_only: bool = False) 
     """Take rows out of what operators' commands name. Returns how many. look_only: count only."""
     gone = 0
     for path in sorted(commands.folder(workspace).glob("*.parquet")):
-        rows = pl.read_parquet(path)
+        rows = pl.read_parquet(str(path))
         kept = left(rows.lazy()).collect()
         if kept.height < rows.height:
             gone += rows.height - kept.height

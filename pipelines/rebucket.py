@@ -94,7 +94,7 @@ def renumber(workspace: Workspace, catalog: Catalog, say: Say) -> tuple[dict[str
         if live and tables.doublings_of(folder) < len(catalog.doublings):
             say(f"{name}: {sum(file.rows for file in live):,} rows")
             durable.remove(folder / REBUCKETING)
-            staged = recounted(workspace, catalog) if name == "totals" else renumbered(folder, TABLES[name], catalog.buckets)
+            staged = recounted(workspace, catalog) if name == "totals" else renumbered(folder, TABLES[name], catalog)
             written = sum((file.amount for file in staged), Amount())
             put(folder, live, staged, TABLES[name], catalog)
             durable.remove(folder / REBUCKETING)
@@ -105,13 +105,13 @@ def renumber(workspace: Workspace, catalog: Catalog, say: Say) -> tuple[dict[str
     return counted, amount
 
 
-def renumbered(folder: Path, schema: pl.Schema, buckets: int) -> list[TableFile]:
+def renumbered(folder: Path, schema: pl.Schema, catalog: Catalog) -> list[TableFile]:
     """A table's rows with the buckets of their persons, staged as one fold of a new edition; whatever buckets they had."""
-    joined = folds.units(tables.files(folder))
+    joined, buckets = folds.units(tables.files(folder)), catalog.buckets
     pieces, edition = folds.ranges(joined, buckets), folds.next_edition(folder)
     staged = []
     for number, (first, last) in enumerate(pieces, 1):
-        rows = with_settled(joined, schema, between_either(first, last, buckets)).with_columns(
+        rows = with_settled(joined, schema, may_belong(first, last, catalog.first_buckets)).with_columns(
             bucket_of(pl.col("person"), buckets).alias("bucket")
         )
         here = rows.filter(pl.col("bucket").is_between(first, last)).sort(
@@ -123,11 +123,10 @@ def renumbered(folder: Path, schema: pl.Schema, buckets: int) -> list[TableFile]
     return staged
 
 
-def between_either(first: int, last: int, buckets: int) -> pl.Expr:
-    """Rows that may belong into some buckets, whether they are numbered among so many buckets or half of them."""
-    half = max(1, buckets // 2)
-    low, high = (first % half, last % half) if last - first < half else (0, half - 1)
-    return pl.col("bucket").is_between(first, last) | pl.col("bucket").is_between(low, high)
+def may_belong(first: int, last: int, fewest: int) -> pl.Expr:
+    """Rows that may belong into some buckets, among however many they are numbered. fewest: buckets that there ever were."""
+    low, high = (first % fewest, last % fewest) if last - first < fewest else (0, fewest - 1)
+    return (pl.col("bucket") % fewest).is_between(low, high)
 
 
 def with_settled(joined: list[folds.Unit], schema: pl.Schema, wanted: pl.Expr) -> pl.DataFrame:
@@ -143,26 +142,27 @@ def with_settled(joined: list[folds.Unit], schema: pl.Schema, wanted: pl.Expr) -
 
 
 def recounted(workspace: Workspace, catalog: Catalog) -> list[TableFile]:
-    """The control totals, with what has moved to the upper half of the buckets added there and taken off below; the facts are renumbered already.
+    """The control totals, with what has moved to new buckets added there and taken off where it was; the facts are renumbered already.
 
-    Where the store has not what was put there, that stays to be seen, in the lower half.
+    Where the store has not what was put there, that stays to be seen, in the old buckets.
     """
-    folder, half = table_folder(workspace, "totals"), catalog.buckets // 2
+    folder = table_folder(workspace, "totals")
+    before = max(catalog.buckets_of(catalog.night), catalog.first_buckets << tables.doublings_of(folder))
     joined = folds.units(tables.files(folder))
     rows = with_settled(joined, TOTALS, pl.lit(True))
     facts = tables.files(table_folder(workspace, "facts"))
     measures = {FACTS_IN: "facts", DAYS_IN: "days"}
     added: list[tuple[int, int, str, str, int]] = []
-    known = rows.filter(pl.col("bucket") >= half).group_by("bucket", "benefit", "measure").agg(pl.sum("count"))
+    known = rows.filter(pl.col("bucket") >= before).group_by("bucket", "benefit", "measure").agg(pl.sum("count"))
     there = {(bucket, benefit, measure): count for bucket, benefit, measure, count in known.iter_rows()}
-    for bucket in range(half, catalog.buckets):
+    for bucket in range(before, catalog.buckets):
         for of, benefit, *counts in (
             total_facts(tables.read(facts, TOTALLED, bucket, bucket)).select("bucket", "benefit", *measures.values()).iter_rows()
         ):
             for measure, count in zip(measures, counts, strict=True):
                 moved = int(count) - there.get((of, benefit, measure), 0)
                 if moved:
-                    added += [(catalog.night, of, benefit, measure, moved), (catalog.night, of - half, benefit, measure, -moved)]
+                    added += [(catalog.night, of, benefit, measure, moved), (catalog.night, of % before, benefit, measure, -moved)]
     corrections = pl.DataFrame(added, schema=dict(TOTALS), orient="row").with_columns(pl.lit(catalog.night, pl.Int32()).alias(SETTLED))
     together = pl.concat([rows, corrections.select(rows.columns).cast(rows.schema)]).sort("bucket", maintain_order=True)
     edition = folds.next_edition(folder)

@@ -68,8 +68,16 @@ def opened(state: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     file = state_file(state)
     file.parent.mkdir(parents=True, exist_ok=True)
     with connected(file, read_only=False) as connection:
+        require_ours(connection, file)
         create_tables(connection)
         yield connection
+
+
+def require_ours(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
+    """Refuse a database that has tables, and not those of a picture. UsageError."""
+    there = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    if there and not {*TABLES, "deliveries"} <= there:
+        raise UsageError(f"{file} is a database of something else, not a picture that `lefi receive` made: name another file")
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
@@ -84,14 +92,27 @@ def connected(file: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnect
     """Open a DuckDB file; the same errors as `opened`."""
     try:
         connection = duckdb.connect(str(file), read_only=read_only)
-    except duckdb.IOException as error:
-        if "lock" in str(error):
+    except duckdb.Error as error:
+        if "Could not set lock" in str(error):
             raise RefusedError(f"{file} is in use by another process: receive again when that has ended") from error
         raise UsageError(f"{file} is not a picture that `lefi receive` made, or cannot be opened") from error
     try:
         yield connection
+    except duckdb.Error as error:
+        if not is_damage(error):
+            raise
+        raise UsageError(f"{file} is damaged: remove it and receive again, which makes it anew from the deliveries") from error
     finally:
         connection.close()
+
+
+def is_damage(error: duckdb.Error) -> bool:
+    """Whether what DuckDB says is about a file that it cannot read, and not about a statement or a full disk."""
+    if isinstance(error, duckdb.IOException):
+        return "read" in str(error)
+    return type(error) is duckdb.Error or isinstance(
+        error, duckdb.SerializationException | duckdb.FatalException | duckdb.InternalException
+    )
 
 
 @contextmanager

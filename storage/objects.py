@@ -49,13 +49,19 @@ def put_if_absent(path: Path, data: bytes) -> bool:
 
 
 def replace_if(path: Path, data: bytes, tag: str) -> str | None:
-    """Put an object in the place of one that still has an ETag. Returns its own; None, and nothing is put, when that one has changed."""
+    """Put an object in the place of one that still has an ETag. Returns its own; None, and nothing is put, when that one has changed.
+
+    With the same bytes it is ours: the answer to an earlier attempt was lost, and the library has put it twice.
+    """
     store, key = located(path)
     with reaching(path):
         try:
             return obstore.put(store, key, data, mode={"e_tag": tag})["e_tag"]
-        except (PreconditionError, NotFoundError):
+        except NotFoundError:
             return None
+        except PreconditionError:
+            there = obstore.get(store, key)
+            return there.meta["e_tag"] if there.bytes() == data else None
 
 
 def tag_of(path: Path) -> str | None:

@@ -148,13 +148,25 @@ def read_keys(path: Path) -> KeyList:
 
 
 def publish(path: Path, entry: PublicKey, overlap_days: int) -> KeyList:
-    """Put a key into a key list; those before it end `overlap_days` after it begins, if they do not end before. The file is made when it is not there."""
+    """Put a key into a key list; those before it end `overlap_days` after it begins, if they do not end before. The file is made when it is not there.
+
+    A key that is in the list stays where it is, and ends as it does. UsageError for an overlap beyond the calendar.
+    """
     known: Sequence[PublicKey] = read_keys(path).keys if path.exists() else ()
-    others = [key for key in known if key.id != entry.id]
-    if entry.valid_from:
-        end = entry.valid_from + timedelta(days=overlap_days - 1)
-        others = [key.model_copy(update={"valid_until": min(key.valid_until or end, end)}) for key in others]
-    made = KeyList(keys=(*others, entry))
+    listed = next((key for key in known if key.id == entry.id), entry)
+    begins = entry.valid_from or listed.valid_from
+    entry = entry.model_copy(update={"valid_from": begins, "valid_until": listed.valid_until})
+    keys = [entry if key.id == entry.id else key for key in known] + ([] if listed in known else [entry])
+    if begins:
+        try:
+            end = begins + timedelta(days=overlap_days - 1)
+        except OverflowError as error:
+            raise UsageError(f"--overlap-days {overlap_days}: {begins} and so many days are beyond the year 9999") from error
+        keys = [
+            key.model_copy(update={"valid_until": min(key.valid_until or end, end)}) if (key.valid_from or date.min) < begins else key
+            for key in keys
+        ]
+    made = KeyList(keys=tuple(keys))
     durable.write_file(path, (json.dumps(made.model_dump(mode="json"), indent=1) + "\n").encode())
     return made
 

@@ -284,6 +284,21 @@ def test_deliveries_that_may_not_be_fetched_yet_wait(lived: World) -> None:
     assert holding(lived, [BO], but=["inbox"]) == []
 
 
+@pytest.mark.slow
+def test_the_same_command_finds_all_numbers_again_until_the_last_delivery_is_gone(lived: World) -> None:
+    whose = (ANNA, ANNA_NOW, ANNA_BEFORE)
+    lived.subscribe("BOLAGET", ANNA_NOW, "FK:SJP")
+    lived.night(NEXT)
+    first = erase(lived, "--end-subscriptions", persons=[ANNA_NOW])
+    assert first["remains"]
+    left = holding(lived, whose, but=["inbox"])
+    assert any(name.startswith("outbox/") for name in left)
+    lived.night("2024-05-29")
+    again = erase(lived, persons=[ANNA_NOW])
+    assert (again["persons"], again["remains"]) == (first["persons"], [])
+    assert holding(lived, whose, but=["inbox"]) == []
+
+
 def test_a_person_whom_partners_watch_is_erased_only_if_that_is_said(lived: World) -> None:
     assert "BOLAGET, KASSAN subscribe to these persons" in erase(lived, code=3, persons=[BO])["err"]  # type: ignore[operator]
     assert erase(lived, "--plan", persons=[BO])["watched"] == ["BOLAGET", "KASSAN"]

@@ -196,6 +196,19 @@ def test_keys_rotate(signed: World) -> None:
     )
 
 
+def test_a_key_that_is_published_again_changes_no_other_and_keeps_its_own_end(signed: World) -> None:
+    key(signed, "new.pem", "--publish", str(keys_of(signed)), "--valid-from", THIRD, "--overlap-days", "1")
+    rotated = json.loads(keys_of(signed).read_text())
+    for arguments in (
+        ("new.pem", "--valid-from", THIRD, "--overlap-days", "1"),
+        ("new.pem",),
+        ("signing.pem",),
+        ("signing.pem", "--valid-from", FIRST),
+    ):
+        key(signed, *arguments, "--publish", str(keys_of(signed)))
+        assert json.loads(keys_of(signed).read_text()) == rotated, arguments
+
+
 def test_a_new_key_does_not_sign_what_is_older(signed: World) -> None:
     key(signed, "new.pem", "--publish", str(keys_of(signed)), "--valid-from", "2024-06-01")
     signed.night(THIRD, 0, (), *signing(signed, "new.pem"))

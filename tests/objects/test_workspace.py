@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -149,6 +150,31 @@ def test_who_lost_the_lock_leaves_it_to_the_other(remote: World) -> None:
     assert path.read_bytes() == b"the other"
 
 
+def test_who_gets_no_answer_to_a_sign_of_life_keeps_the_lock(remote: World, wire: Wire) -> None:
+    workspace = Workspace(remote.root)
+    with lock.only_writer(workspace):
+        wire.goes_wrong("unanswered", "PUT", path=r"/\.lock$", until=1)
+        threading.Event().wait(2 * LEASE)
+        assert wire.went_wrong() == {"unanswered": 1}
+        with pytest.raises(RefusedError, match="another command"), lock.only_writer(workspace):
+            pass
+
+
+@pytest.mark.slow
+def test_an_erasure_that_was_killed_is_completed_there_too(remote: World, tmp_path: Path) -> None:
+    tell(remote)
+    remote.night(NIGHTS[0])
+    remote.lefi("refresh", "--partner", "BOLAGET")
+    numbers = tmp_path / "numbers"
+    numbers.write_text(ANNA)
+    given = ("erase", "--person", str(numbers), "--end-subscriptions")
+    remote.process(*given, failpoint="erase.facts", code=-signal.SIGKILL)
+    assert "erasure" in remote.night(NIGHTS[1], code=3).err
+    remote.lefi(*given, "--json")
+    remote.night(NIGHTS[1])
+    assert remote.lefi("reconcile", "--json").json["differences"] == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "method", "path", "every", "until"),
@@ -248,6 +274,10 @@ def everything(world: World, scratch: Path) -> list[object]:
         main(["receive", str(world.root / "outbox" / "BOLAGET"), str(scratch / "picture.duckdb"), "--json"])
     said.append({name: value for name, value in json.loads(printed.getvalue()).items() if name not in ("state", "work")})
     world.lefi("erase", "--plan", "--json")
+    said.append(world.lefi("erase", "--json").json["rows"])
+    recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+    exported = world.lefi("export", "--partner", "BOLAGET", "--to", str(scratch / "exported"), "--recipient", recipient, "--json").json
+    said.append(exported["exported"])
     world.lefi("status", "--html", str(scratch / "notices"))
     said.append(sorted(path.name for path in (scratch / "notices").rglob("*")))
     return json.loads(json.dumps(said))

@@ -212,6 +212,21 @@ def test_tables_of_before_are_refused_and_brought_to_the_buckets_by_a_rebuild(st
     assert world.outbox() == story.doubled.outbox()
 
 
+@pytest.mark.slow
+def test_after_two_doublings_in_one_day_lost_tables_are_made_anew_in_the_last_number(story: Story) -> None:
+    world = story.before.twin("twice")
+    world.lefi("rebucket")
+    world.lefi("rebucket")
+    expected = rows_of(world)
+    for name in ("totals", "facts", "told"):
+        shutil.rmtree(table_folder(Workspace(world.root), name))
+    world.lefi("rebuild")
+    found = world.lefi("reconcile", "--json").json
+    assert (found["differences"], found["store"]) == (0, [])
+    for name in ("facts", "told"):
+        assert rows_of(world)[name].equals(expected[name]), name
+
+
 def test_the_number_can_be_named_and_what_cannot_be_is_refused(story: Story) -> None:
     world = story.before.twin("named")
     assert "--to 16: there are 4 buckets, which can be doubled to 8" in world.lefi("rebucket", "--to", "16", code=2).err

@@ -154,6 +154,29 @@ def test_a_state_that_is_something_else_is_refused(outbox: Path, state: Path) ->
         receive(outbox, state)
 
 
+def test_a_damaged_picture_is_refused_with_what_helps(outbox: Path, state: Path) -> None:
+    receive(outbox, state)
+    whole = state.read_bytes()
+    state.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UsageError, match=r"is damaged: remove it and receive again|is not a picture"):
+        receive(outbox, state)
+    state.unlink()
+    assert receive(outbox, state).facts
+
+
+def test_a_database_of_something_else_is_refused_and_left_as_it_is(outbox: Path, tmp_path: Path) -> None:
+    other = tmp_path / "mylock.duckdb"
+    with duckdb.connect(str(other)) as connection:
+        connection.execute("CREATE TABLE facts (x INTEGER)")
+    with pytest.raises(UsageError, match="a database of something else"):
+        receive(outbox, other)
+    with duckdb.connect(str(other)) as connection:
+        assert connection.execute("SELECT table_name FROM duckdb_tables()").fetchall() == [("facts",)]
+    other.write_bytes(b"no database at all")
+    with pytest.raises(UsageError, match="is not a picture"):
+        receive(outbox, other)
+
+
 def test_an_outbox_that_is_not_there_is_refused(tmp_path: Path, state: Path) -> None:
     with pytest.raises(UsageError, match="there is no folder"):
         receive(tmp_path / "nothing", state)
