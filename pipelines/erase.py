@@ -19,7 +19,7 @@ from pipelines.ingest import SUBSCRIPTION_KEY
 from pipelines.plan import Plan, settled_plan
 from pipelines.take import MEMBER_KEY, Bite, load
 from pipelines.upgrade import upgrade
-from pipelines.view import DAYS_IN, FACTS_IN, TOLD_KEY, TOTALLED
+from pipelines.view import DAYS_IN, FACTS_IN, TOLD_KEY, TOTALLED, lost_in_store
 from schemas.config import Retention
 from schemas.contracts import BY_DATASET, DELIVERY_RECORD, Contract
 from schemas.errors import BrokenFileError, RefusedError
@@ -222,14 +222,27 @@ def begin(workspace: Workspace, number: int, numbers: pl.Series, rows: Mapping[s
     gone = pl.concat([pl.LazyFrame(schema={name: FACTS[name] for name in columns}), *facts]).filter(
         names_one({name: FACTS[name] for name in columns}, numbers)
     )
+    totals = total_facts(gone.select(list(TOTALLED)).collect())
+    beyond = beyond_totals(totals["bucket"].unique().to_list(), plan)
     lost = [
-        (bucket, benefit, measure, -count)
-        for bucket, benefit, held, days in total_facts(gone.select(list(TOTALLED)).collect()).iter_rows()
+        (bucket, benefit, measure, beyond.get((bucket, benefit, measure), 0) - count)
+        for bucket, benefit, held, days in totals.iter_rows()
         for measure, count in ((FACTS_IN, held), (DAYS_IN, days))
+        if count > beyond.get((bucket, benefit, measure), 0)
     ]
     document = {"number": number, "rows": rows, "totals": lost}
     durable.write_file(workspace.erasing_file, durable.to_json(document))
     reach("erase.begun")
+
+
+def beyond_totals(buckets: Sequence[int], plan: Plan) -> dict[tuple[int, str, str], int]:
+    """(bucket, benefit, measure) -> what the store has beyond the totals: rows that an earlier erasure took off these, and a rebuild has brought back."""
+    found: dict[tuple[int, str, str], int] = {}
+    for each in buckets:
+        for bucket, benefit, facts, days, facts_there, days_there in lost_in_store(each, each, plan).iter_rows():
+            found[bucket, benefit, FACTS_IN] = max(0, facts_there - facts)
+            found[bucket, benefit, DAYS_IN] = max(0, days_there - days)
+    return found
 
 
 def correct_totals(workspace: Workspace, plan: Plan, number: int) -> None:

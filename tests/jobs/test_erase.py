@@ -413,6 +413,22 @@ def test_a_lost_table_is_made_anew_from_drops_and_says_that_erased_rows_may_be_b
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_an_erasure_that_is_repeated_after_a_rebuild_takes_the_totals_down_once(tmp_path: Path) -> None:
+    world = World(tmp_path / "ws", buckets=1)
+    world.partner("BOLAGET", "FK:SJP")
+    world.subscribe("BOLAGET", BO, "FK:SJP")
+    for person in (ANNA, BO):
+        world.decision(person, "FK:SJP", "D", "2024-05-01", "2024-05-10")
+    world.night(NIGHTS[0])
+    erase(world, persons=[ANNA])
+    shutil.rmtree(table_folder(Workspace(world.root), "facts"))
+    assert "`lefi erase --person`" in " ".join(world.lefi("rebuild", "--json").json["notes"])
+    erase(world, persons=[ANNA])
+    assert holding(world, [ANNA], but=["inbox"]) == []
+    assert world.lefi("reconcile", "--json").json["store"] == []
+
+
 def test_a_lost_ledger_cannot_be_made_anew_from_deliveries_that_were_erased(lived: World) -> None:
     erase(lived)
     shutil.rmtree(table_folder(Workspace(lived.root), "told"))
