@@ -156,6 +156,7 @@ def test_while_a_committed_run_is_unfinished_explain_says_so_and_answers(story: 
     assert world.lefi("explain", "--partner", "BOLAGET", "--person", person, "--json").json["unfinished"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["durable.write:commit.json", "durable.link:commit.json"])
 def test_of_a_run_that_was_not_committed_nothing_is_left_among_the_runs(story: Story, place: str) -> None:
     world = story.world.twin(place.replace(":", "-"))
@@ -166,6 +167,7 @@ def test_of_a_run_that_was_not_committed_nothing_is_left_among_the_runs(story: S
     assert len(list((world.root / "runs").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_delivery_that_is_not_in_the_outbox_any_more_is_told_to_the_operator(story: Story) -> None:
     world = story.world.twin("lost-delivery")
     shutil.rmtree(world.deliveries("BOLAGET")[-1])
@@ -174,6 +176,7 @@ def test_a_delivery_that_is_not_in_the_outbox_any_more_is_told_to_the_operator(s
     assert lost in world.night(SECOND).err
 
 
+@pytest.mark.slow
 def test_where_the_store_is_lost_beside_runs_every_command_names_rebuild(story: Story) -> None:
     world = story.world.twin("lost-store")
     commands = world.root / "store" / "commands"

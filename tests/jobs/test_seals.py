@@ -196,6 +196,7 @@ def test_keys_rotate(signed: World) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_key_that_is_published_again_changes_no_other_and_keeps_its_own_end(signed: World) -> None:
     key(signed, "new.pem", "--publish", str(keys_of(signed)), "--valid-from", THIRD, "--overlap-days", "1")
     rotated = json.loads(keys_of(signed).read_text())
