@@ -168,6 +168,7 @@ def test_status_shows_a_command_at_work_and_none_that_was_killed(tmp_path: Path)
     assert running.running(root) is None, "another process has the number"
 
 
+@pytest.mark.slow
 def test_each_summary_of_long_work_says_what_it_came_to(tmp_path: Path) -> None:
     root = str(tmp_path / "ws")
     run("init", root)

@@ -199,6 +199,7 @@ def test_folding_and_a_second_doubling_and_an_erasure_go_on_as_before(story: Sto
     assert (found["differences"], found["store"]) == (0, [])
 
 
+@pytest.mark.slow
 def test_tables_of_before_are_refused_and_brought_to_the_buckets_by_a_rebuild(story: Story) -> None:
     world = story.before.twin("restored")
     old = story.before.root / "lake" / "subscriptions"
