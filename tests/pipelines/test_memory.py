@@ -232,7 +232,6 @@ def test_a_person_of_100_000_facts_and_a_bucket_ten_times_the_others_keep_within
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_tenth_of_that_keeps_within_a_smaller_one(tmp_path: Path) -> None:
     world = large_world(tmp_path / "ws", PERSON_FACTS // 10, BUCKET_FACTS // 10)
     assert peak_of(world, "--memory", "400MiB") <= 400
