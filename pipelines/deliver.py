@@ -326,11 +326,10 @@ def audit(bite: Bite, plan: Plan, subscriptions: pl.DataFrame, due: pl.DataFrame
     found: Counter[tuple[int, str, str]] = Counter()
     for bucket in audited(bite, plan):
         found.update((bucket, place["benefit"], AUDIT) for place in lost_in_store(bucket, bucket, plan).iter_rows(named=True))
-    quiet = subscriptions.filter(pl.col("bucket").is_in(audited(bite, plan))).join(due, on=SUBSCRIPTION_KEY, how="anti")
-    if quiet.height:
-        records = look(bite, plan, quiet.with_columns(in_slice=pl.lit(False)), staged, Clock()).compared.records
-        for bucket, benefit, number in records.group_by("bucket", "benefit").len().iter_rows():
-            found[bucket, benefit, AUDIT] += number
+        quiet = subscriptions.filter(pl.col("bucket") == bucket).join(due, on=SUBSCRIPTION_KEY, how="anti")
+        if quiet.height:
+            records = look(Bite(bucket, bucket), plan, quiet.with_columns(in_slice=pl.lit(False)), staged, Clock()).compared.records
+            found.update({(bucket, benefit, AUDIT): number for benefit, number in records.group_by("benefit").len().iter_rows()})
     return dict(found)
 
 
