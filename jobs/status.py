@@ -43,11 +43,10 @@ def status_of(root: Path) -> dict[str, Any]:
 
 def hindrances(workspace: Workspace, catalog: Catalog, unsettled: Sequence[str]) -> Iterator[str]:
     """What is to be done before another night, beyond what reports say."""
-    for path, what, command in ((workspace.erasing_file, "an erasure", "erase"), (workspace.rebucketing_file, "a rebucketing", "rebucket")):
-        if path.exists():
-            yield f"{what} was interrupted: lefi {command} {workspace.root}"
-    for lost in workspace.lost_deliveries(catalog) if not unsettled else ():
-        yield f"{lost} was published and is not there: bring it back, or its partner misses it and reads no later one"
+    for what, command in workspace.interrupted():
+        yield f"{what} was interrupted: lefi {command} {workspace.root}"
+    if not unsettled:
+        yield from workspace.lost_deliveries(catalog)
 
 
 def given_since(workspace: Workspace, report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

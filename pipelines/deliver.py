@@ -30,7 +30,6 @@ from transforms.carry_told import with_carried
 from transforms.cut_chains import ChainState, Cut, Obstacle, cut_gated, next_state
 from transforms.freeze import freezing
 from transforms.hold import hold
-from transforms.link_persons import ALIASES
 from transforms.queue_refreshes import QUEUE, choose_slice, settle_queue
 from transforms.restrict import restrict
 from transforms.take_orders import RECEIPTS, settle_receipts
@@ -337,7 +336,7 @@ def open_quarantine(
     bite: Bite, linked: Linked, plan: Plan, staged: Callable[[str], list[TableFile]]
 ) -> tuple[tuple[int, str, str, str], ...]:
     """The rejected records that an operator can still do something about."""
-    ceased = pl.read_parquet(linked.aliases, schema=dict(ALIASES))["number"]  # what lies under such a key has moved
+    ceased = linked.read_aliases()["number"]  # what lies under such a key has moved
     rejected = load(plan, "quarantine", QUARANTINE, bite, staged("quarantine"))
     rejected = tables.newest(rejected.filter(~pl.col("person").is_in(ceased.implode()).fill_null(False)), ["arrival"])
     if rejected.is_empty():

@@ -80,6 +80,10 @@ class Linked(Description):
     rejected: Mapping[str, int]
     moved: Mapping[str, tuple[TableFile, ...]]
 
+    def read_aliases(self) -> pl.DataFrame:
+        """Who is who: transforms.link_persons.ALIASES."""
+        return pl.read_parquet(self.aliases, schema=dict(ALIASES))
+
 
 @dataclass(frozen=True)
 class Piece(Description):
@@ -238,7 +242,7 @@ def move(plan: Plan, moves: Mapping[str, str]) -> dict[str, tuple[TableFile, ...
 def cut_file(task: FileTask, linked: Linked, plan: Plan) -> list[Piece]:
     """Verify a file and cut it into pieces sorted by bucket; a broken file is one piece that says so."""
     drop = plan.by_ordinal(task.ordinal)
-    aliases = pl.read_parquet(linked.aliases, schema=dict(ALIASES))
+    aliases = linked.read_aliases()
     pieces: list[Piece] = []
     row = task.offset
     try:

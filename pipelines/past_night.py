@@ -36,7 +36,7 @@ from storage.workspace import Catalog, Workspace
 from transforms.carry_told import with_carried
 from transforms.compare import learn
 from transforms.cut_chains import Cut
-from transforms.link_persons import ALIASES, alias_frame, link_persons, with_person
+from transforms.link_persons import alias_frame, link_persons, with_person
 from transforms.total import total_facts
 
 # Each can be made anew when those before it are.
@@ -260,7 +260,7 @@ class PastNight:
     def make_identities(self) -> list[TableFile]:
         """The numbers that the night linked."""
         known = tables.newest(tables.read(self.before("identities"), IDENTITIES), ["number"])
-        now = pl.read_parquet(self.linked.aliases, schema=dict(ALIASES))
+        now = self.linked.read_aliases()
         changed = now.join(known.select("number", "person"), on=["number", "person"], how="anti")
         return [self.stage("identities", changed.with_columns(pl.lit(self.night, pl.Int32).alias("night")))] if changed.height else []
 
@@ -312,7 +312,7 @@ class PastNight:
 
     def read_delivery(self, folder: Path, partner: str, sequence: int) -> list[TableFile]:
         """The records of one delivery, staged."""
-        aliases = pl.read_parquet(self.linked.aliases, schema=dict(ALIASES))
+        aliases = self.linked.read_aliases()
         staged = []
         for part in sorted(folder.glob("part-*.avro")):
             for number, batch in enumerate(avro.batches(part, DELIVERY_RECORD, READ_BACK_ROWS)):

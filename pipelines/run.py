@@ -72,7 +72,7 @@ def run_night(
         durable.remove(workspace.staging)
         drop_uncommitted(workspace)
         for lost in workspace.lost_deliveries(catalog):
-            say(f"{lost} was published and is not there: bring it back, or its partner misses it and reads no later one")
+            say(lost)
         reach("plan")
         staged = prepare(workspace, catalog, conf, business_date, engine, say, signer, room=room)
         commit(workspace, catalog, staged)

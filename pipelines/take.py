@@ -22,7 +22,6 @@ from transforms.compare import with_trigger
 from transforms.freeze import freeze
 from transforms.hold import hold
 from transforms.judge import SAME, judge
-from transforms.link_persons import ALIASES
 from transforms.merge_subscriptions import merge_subscriptions
 from transforms.name_persons import name_persons
 from transforms.premature import premature
@@ -288,15 +287,10 @@ def heal(standing: pl.DataFrame, choice: Choice, plan: Plan, bite: Bite) -> pl.D
     """Mark the groups that `reconcile --heal` found other than they should be."""
     if not plan.decisions.healing:
         return standing
-    found = commanded(plan.decisions.healing, DIFFERENCES, bite.first, bite.last, aliases_of(choice), plan.buckets)
+    found = commanded(plan.decisions.healing, DIFFERENCES, bite.first, bite.last, choice.linked.read_aliases(), plan.buckets)
     groups = found.select(SUBSCRIPTION_KEY).unique()
     marked = standing.join(groups.with_columns(healing=pl.lit(True)), on=SUBSCRIPTION_KEY, how="left", maintain_order="left")
     return marked.with_columns(pl.col("heal_due") | pl.col("healing").fill_null(False)).drop("healing")
-
-
-def aliases_of(choice: Choice) -> pl.DataFrame:
-    """Who is who tonight: transforms.link_persons.ALIASES."""
-    return pl.read_parquet(choice.linked.aliases, schema=dict(ALIASES))
 
 
 def queue_up(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, TableFile], taken: Taken) -> pl.DataFrame:
@@ -309,7 +303,7 @@ def queue_up(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, TableFi
     owing = [*plan.files["members"], *moved.get("members", ())] if a_refresh_waits(plan) else []
     waiting = tables.newest(tables.read(owing, MEMBERS, bite.first, bite.last), MEMBER_KEY).filter("waits")
     queued = [
-        commanded([command.rows], MEMBERS, bite.first, bite.last, aliases_of(choice), plan.buckets).with_columns(
+        commanded([command.rows], MEMBERS, bite.first, bite.last, choice.linked.read_aliases(), plan.buckets).with_columns(
             pl.lit(-command.number, pl.Int64()).alias("refresh")
         )
         for command in plan.decisions.refreshes

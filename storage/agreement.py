@@ -15,11 +15,10 @@ def table_folder(workspace: Workspace, name: str) -> Path:
 
 def require_complete(workspace: Workspace) -> None:
     """Refuse a workspace in which an erasure or a rebucketing was interrupted. RefusedError says what completes it."""
-    for path, what, command in ((workspace.erasing_file, "an erasure", "erase"), (workspace.rebucketing_file, "a rebucketing", "rebucket")):
-        if path.exists():
-            raise RefusedError(
-                f"{what} was interrupted: give `lefi {command} {workspace.root}` again, which completes it, and then this command"
-            )
+    for what, command in workspace.interrupted():
+        raise RefusedError(
+            f"{what} was interrupted: give `lefi {command} {workspace.root}` again, which completes it, and then this command"
+        )
 
 
 def settled(workspace: Workspace) -> list[str]:

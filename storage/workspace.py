@@ -130,6 +130,11 @@ class Workspace:
         """What a rebucketing is about, as long as it is not complete."""
         return self.store / "rebucketing.json"
 
+    def interrupted(self) -> list[tuple[str, str]]:
+        """What was begun and is not complete, and the command that completes it."""
+        begun = ((self.erasing_file, "an erasure", "erase"), (self.rebucketing_file, "a rebucketing", "rebucket"))
+        return [(what, command) for path, what, command in begun if path.exists()]
+
     @property
     def catalog_file(self) -> Path:
         """The one file that says what is settled."""
@@ -153,9 +158,13 @@ class Workspace:
             raise LefiError(f"store/catalog.json is not there, and runs/ has runs: store/ was lost: give `lefi rebuild {self.root}`")
 
     def lost_deliveries(self, catalog: Catalog) -> list[str]:
-        """The last deliveries of partners, where they are not in the outbox any more; what is erased on schedule keeps its manifest there."""
+        """A sentence for each partner whose last delivery is not in the outbox any more; what is erased on schedule keeps its manifest there."""
         last = [Path("outbox") / name / f"{each.sequence:08d}" for name, each in sorted(catalog.deliveries.items())]
-        return [str(folder) for folder in last if not (self.root / folder).exists()]
+        return [
+            f"{folder} was published and is not there: bring it back, or its partner misses it and reads no later one"
+            for folder in last
+            if not (self.root / folder).exists()
+        ]
 
     def write_catalog(self, catalog: Catalog) -> None:
         """Say what is settled."""

@@ -9,7 +9,7 @@ import fastavro
 import polars as pl
 import pytest
 
-from tests.kit import ANNA, BO, CIA, DAN, Row, World, avro_rows, numbers
+from tests.kit import ANNA, BO, CIA, DAN, Row, World, numbers
 from tests.scenarios.entitled import buckets_of, everybody_knows
 from tests.scenarios.spoil import rewrite
 
@@ -105,33 +105,29 @@ def test_another_rule_in_conf_is_found_for_everybody_and_healed_by_command_alone
     everybody_knows(world)
 
 
-def altered(world: World) -> None:
-    """The amount of somebody's payment is another one in the delivered file."""
-    for path in world.deliveries("BOLAGET")[0].glob("part-*.avro"):
+def respoken(world: World, sequence: int, change: Callable[[list[Row]], list[Row]]) -> None:
+    """Change the records of a delivery to BOLAGET where they lie."""
+    for path in world.deliveries("BOLAGET")[sequence - 1].glob("part-*.avro"):
         with path.open("rb") as file:
             reader: Any = fastavro.reader(file)
             schema, rows = reader.writer_schema, list(reader)
-        for row in rows:
-            change(row)
         with path.open("wb") as file:
-            fastavro.writer(file, schema, rows, codec="snappy")
+            fastavro.writer(file, schema, change(rows), codec="snappy")
 
 
-def change(row: Row) -> None:
-    """Of ANNA's payment."""
-    if (row["personnummer"], row["fact_id"]) == (ANNA, "P"):
-        row["amount"] += 1
+def altered(world: World) -> None:
+    """The amount of somebody's payment is another one in the delivered file."""
+    respoken(world, 1, lambda rows: [row | {"amount": row["amount"] + 1} if is_about(row, ANNA, "P") else row for row in rows])
+
+
+def is_about(row: Row, person: str, fact_id: str) -> bool:
+    """Whether a record is about a fact."""
+    return (row["personnummer"], row["fact_id"]) == (person, fact_id)
 
 
 def removed(world: World) -> None:
     """The part that tells of ANNA is gone."""
-    for path in world.deliveries("BOLAGET")[0].glob("part-*.avro"):
-        rows = [row for row in avro_rows(path) if row["personnummer"] != ANNA]
-        with path.open("rb") as file:
-            reader: Any = fastavro.reader(file)
-            schema = reader.writer_schema
-        with path.open("wb") as file:
-            fastavro.writer(file, schema, rows, codec="snappy")
+    respoken(world, 1, lambda rows: [row for row in rows if row["personnummer"] != ANNA])
 
 
 @pytest.mark.slow
@@ -176,16 +172,8 @@ def test_the_audit_of_the_nights_finds_a_fault_when_the_turn_comes_to_its_bucket
 
 
 def retell(world: World, fact_id: str, sequence: int) -> None:
-    """What the last record about a fact of BO says is another thing in the delivered file."""
-    for path in world.deliveries("BOLAGET")[sequence - 1].glob("part-*.avro"):
-        with path.open("rb") as file:
-            reader: Any = fastavro.reader(file)
-            schema, rows = reader.writer_schema, list(reader)
-        for row in rows:
-            if (row["personnummer"], row["fact_id"]) == (BO, fact_id):
-                row["outcome"] = "ALTERED"
-        with path.open("wb") as file:
-            fastavro.writer(file, schema, rows, codec="snappy")
+    """What a record about a fact of BO says is another thing in the delivered file."""
+    respoken(world, sequence, lambda rows: [row | {"outcome": "ALTERED"} if is_about(row, BO, fact_id) else row for row in rows])
 
 
 @pytest.mark.slow
