@@ -217,8 +217,8 @@ def move(plan: Plan, moves: Mapping[str, str]) -> dict[str, tuple[TableFile, ...
     if not moves:
         return {}
     keys = pl.DataFrame({"person": list(moves), "stays": list(moves.values())})
-    ceased = keys["person"].sort()
-    standing = tables.newest(tables.read(plan.files["subscriptions"], SUBSCRIPTION_ROWS, 0, plan.buckets, ceased), SUBSCRIPTION_KEY)
+    ceased = keys.select(bucket_of(pl.col("person"), plan.buckets).alias("bucket"), "person").sort("bucket", "person")
+    standing = tables.newest(tables.read_of(plan.files["subscriptions"], SUBSCRIPTION_ROWS, ceased), SUBSCRIPTION_KEY)
     standing = standing.filter(~pl.col("gone"))
     active = end_subscriptions(standing.select(list(SUBSCRIPTIONS)), permission_frame(plan.conf), plan.business_date)
     moved: dict[str, tuple[TableFile, ...]] = {}
@@ -227,9 +227,9 @@ def move(plan: Plan, moves: Mapping[str, str]) -> dict[str, tuple[TableFile, ...
         if name == "subscriptions":
             rows = standing.with_columns(pl.lit(plan.night, pl.Int32()).alias("snapshot_night"))
         elif name == "told":
-            rows = carry_told(tables.read(plan.files[name], schema, 0, plan.buckets, ceased), active, plan.night)
+            rows = carry_told(tables.read_of(plan.files[name], schema, ceased), active, plan.night)
         else:
-            rows = tables.read(plan.files[name], schema, 0, plan.buckets, ceased)
+            rows = tables.read_of(plan.files[name], schema, ceased)
         if rows.height:
             rows = rows.join(keys, on="person").with_columns(pl.col("stays").alias("person"))
             rows = (

@@ -30,6 +30,7 @@ DOUBLINGS = "lefi-rebucket"  # how often the buckets of a table were doubled
 LOG = "_delta_log"
 ROW_GROUP_ROWS = 16_384  # measured on 256 000 facts: smaller and larger ones cost more, to write and to read, whole or by person
 CHECKPOINT = 10
+FEW = 50  # persons in a file that are asked for one by one; Polars gives up leaving row groups unread somewhere above 100, and is slow then
 NOTHING_ELSE: Mapping[str, int] = {}
 RESTORE = "RESTORE"  # Delta's operation that makes a table what it was
 OURS = re.compile(r"(?:night|fold-\d{6})-(\d{6})-")  # how names of our files begin, and the last night that they hold
@@ -193,6 +194,23 @@ def read(
         conditions.append(pl.col("partner") == partner)
     rows = pl.concat([pl.scan_parquet(path).select(list(schema)) for path in wanted])
     return rows.filter(*conditions).cast(schema).collect() if conditions else rows.cast(schema).collect()
+
+
+def read_of(sources: Iterable[TableFile], schema: pl.Schema, who: pl.DataFrame) -> pl.DataFrame:
+    """The rows of some persons, as `schema`. who: (bucket, person). Where they are few only the files and row groups are read that may hold one."""
+    found = [pl.DataFrame(schema=schema).lazy()]
+    for file in sources:
+        here = who.filter(pl.col("bucket").is_between(file.first_bucket, file.last_bucket))
+        if file.rows and here.height:
+            found.append(pl.scan_parquet(file.path).select(list(schema)).filter(is_one_of(here)).cast(schema))
+    return pl.concat(found).collect()
+
+
+def is_one_of(who: pl.DataFrame) -> pl.Expr:
+    """Whether a row is of one of some persons, said in the way in which Polars leaves row groups unread by their least and greatest values."""
+    if who.height > FEW:
+        return pl.col("person").is_in(who["person"].implode())
+    return pl.any_horizontal(*((pl.col("bucket") == bucket) & (pl.col("person") == person) for bucket, person in who.iter_rows()))
 
 
 def newest(frame: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:

@@ -65,7 +65,7 @@ def judge(waiting: pl.DataFrame, held: pl.DataFrame, overlapping_allowed: Collec
     """Add `code` to waiting facts: null = new and sound, SAME = a repeat (R20), else the reason for rejection (R35).
 
     waiting: frames.FACTS and `drop_benefit`, of some buckets, every drop judged as if those before it were consumed.
-    held: frames.FACTS that the store has of the same persons; premature: which of the waiting facts R45 rejects.
+    held: frames.FACTS that the store has in the same versions, and maybe more; premature: which of the waiting facts R45 rejects.
     Result: sorted by bucket, person, benefit, fact_id, version and arrival.
     """
     judged = with_fault(waiting, overlapping_allowed, premature).sort("bucket", "person", "benefit", "fact_id", "version", "arrival")
