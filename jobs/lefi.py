@@ -5,12 +5,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
-from schemas.errors import BugError, DiskError, LefiError, UsageError, masked, place_of, storage_reason
+from schemas.errors import BugError, DiskError, LefiError, UsageError, is_failure, masked, place_of, storage_reason
 
 if TYPE_CHECKING:
     from storage.workspace import Workspace
@@ -267,7 +267,9 @@ def accept(
     from pipelines.decisions import accept as let_through
 
     finish(
-        let_through(workspace_at(workspace), drop, reason), as_json, lambda s: say(f"{s['drop']} is accepted: the next night consumes it")
+        let_through(workspace_at(workspace), drop, reason),
+        as_json,
+        lambda s: say(f"{s['drop']} is accepted: the two gates let it through, as it lies there now"),
     )
 
 
@@ -556,21 +558,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(done.exit_code)
     except typer.Abort:
         sys.exit(130)
-    except Exception as error:  # the last resort: a bug's text may hold a person's data, so only its place is told
-        reason, usage = storage_reason(error), getattr(error, "format_message", None)
-        if reason is not None:
-            complain(f"{reason}: {MEND}")
-            sys.exit(DiskError.exit_code)
-        if usage is not None:
-            of = getattr(error, "ctx", None)
-            if type(error).__name__ == "NoArgsIsHelpError":
-                say(usage())
-            else:
-                complain(f"{usage()} (see `{of.command_path if of else 'lefi'} --help`)")
-            sys.exit(UsageError.exit_code)
-        show_trace(error)
-        our_bug(f"{type(error).__name__} {place_of(error)}")
-        sys.exit(1)
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        last_resort(error)
+
+
+def last_resort(error: BaseException) -> NoReturn:
+    """End for what is no error of ours: the disk's, wrong usage, a bug. A bug's text may hold a person's data, so only its place is told."""
+    reason, usage = storage_reason(error), getattr(error, "format_message", None)
+    if reason is not None:
+        complain(f"{reason}: {MEND}")
+        sys.exit(DiskError.exit_code)
+    if usage is not None:
+        of = getattr(error, "ctx", None)
+        if type(error).__name__ == "NoArgsIsHelpError":
+            say(usage())
+        else:
+            complain(f"{usage()} (see `{of.command_path if of else 'lefi'} --help`)")
+        sys.exit(UsageError.exit_code)
+    show_trace(error)
+    our_bug(f"{type(error).__name__} {place_of(error)}")
+    sys.exit(1)
 
 
 def our_bug(what: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,10 @@ def nightly(
 ) -> Mapping[str, Any]:
     """Run the night; returns the summary of contract section 2. signing_key: a file, or PEM text; memory_bytes: see pipelines/room.py."""
     place = Workspace(workspace)
-    signer = signer_from(signing_key)
-    room = room_of(place, memory_bytes)
     with progress.command("nightly", workspace) as watch:
-        report = run_night(place, business_date, runner, say, signer, unsigned, room)
+        report = run_night(
+            place, business_date, runner, say, partial(signer_from, signing_key), unsigned, partial(room_of, place, memory_bytes)
+        )
         work = watch.work(Amount(**report.get("amount", {})))
     compact_after(Workspace(workspace), say)
     rejected = {name: sum(codes.values()) for name, codes in report["rejected"].items()}

@@ -77,6 +77,10 @@ def bytes_after(outbox: Outbox, start: int) -> int:
 def following(outbox: Outbox, sequence: int, last: Link | None) -> Path:
     """The folder of a delivery that comes next. Raises VerificationError when another one should."""
     expected = last.sequence + 1 if last else 1
+    if sequence != expected and expected in outbox.unfinished:
+        raise VerificationError(
+            f"delivery {outbox.partner} {expected:08d} has no manifest.json, but {sequence:08d} follows it: a gap in the chain"
+        )
     if sequence != expected:
         raise VerificationError(f"delivery {outbox.partner} {expected:08d} is missing, {sequence:08d} is there: a gap in the chain")
     return outbox.delivery(sequence)

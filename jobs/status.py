@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pages.advice import next_step
+from schemas.quarantine import quarantine_id
 from storage.running import running
 from storage.workspace import Catalog, Workspace
+
+LISTED = 20  # rejected records, of those for people
 
 
 def status_of(root: Path) -> dict[str, Any]:
@@ -37,7 +40,8 @@ def status_of(root: Path) -> dict[str, Any]:
         "recalculations": recalculations(workspace, report),
         "audit": report.get("audit", {}),
         "running": running(root),
-        "next": next(hindrances(workspace, catalog, unsettled), None) or next_step(str(root), catalog.business_date, unsettled, report),
+        "next": next(hindrances(workspace, catalog, unsettled), None)
+        or next_step(str(root), catalog.business_date, unsettled, report, decided(workspace, report)),
     }
 
 
@@ -55,6 +59,13 @@ def given_since(workspace: Workspace, report: Mapping[str, Any]) -> Iterator[dic
         given = json.loads(path.read_text("utf-8"))
         if given["number"] > report.get("commands", 0):
             yield given
+
+
+def decided(workspace: Workspace, report: Mapping[str, Any]) -> set[str]:
+    """The drops accepted and the rejected records released since the last night."""
+    given = [(each["name"], each["arguments"]) for each in given_since(workspace, report)]
+    drops = {arguments["drop"] for name, arguments in given if name == "accept"}
+    return drops | {quarantine_id(arguments["arrival"]) for name, arguments in given if name == "release"}
 
 
 def refreshes(workspace: Workspace, report: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -102,8 +113,10 @@ def show(status: Mapping[str, Any]) -> None:
         print(running_line(status["running"]))
     for each in status["withheld"]:
         print(f"withheld: {each['benefit']} since {each['since']}: {each['code']}")
-    for each in status["quarantine"][:20]:
+    for each in status["quarantine"][:LISTED]:
         print(f"rejected {each['id']}: {each['benefit']} {each['code']} in {each['drop']}")
+    if len(status["quarantine"]) > LISTED:
+        print(f"and {len(status['quarantine']) - LISTED:,} more rejected records: --json lists them")
     for each in status["refreshes"]:
         done = each["groups"] - each["waiting"]
         print(f"refresh {each['order_id']} of {each['partner']}: {done:,} of {each['groups']:,} groups in {each['slices']} slices")

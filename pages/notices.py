@@ -218,7 +218,7 @@ def first_page(
         paragraph(said["as_of"].format(last) if last else said["none_yet"], "soft"),
         switch("index", language),
         "</header>\n<main>\n",
-        section(said["now"], *now(language, spells, conf), name="now"),
+        section(said["now"], *(now(language, spells, conf) if last else [paragraph(said["none_yet"])]), name="now"),
         section(said["closures"], *closures(language, conf, last), name="closures"),
         section(said["healed"], *healed(language, spells, conf, last), name="healed"),
         section(said["partners"], *last_deliveries(language, reports, conf), name="partners"),

@@ -15,13 +15,24 @@ from transforms.link_persons import ALIASES
 HEALS = pl.Schema({**DIFFERENCES, "of_ledger": pl.Boolean()})
 
 
-def commanded(files: Sequence[TableFile], schema: pl.Schema, first: int, last: int, aliases: pl.DataFrame, buckets: int) -> pl.DataFrame:
-    """The rows of buckets `first` to `last` that commands have written. aliases: transforms.link_persons.ALIASES of tonight."""
+def commanded(
+    files: Sequence[TableFile],
+    schema: pl.Schema,
+    first: int,
+    last: int,
+    aliases: pl.DataFrame,
+    buckets: int,
+    over: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """The rows of buckets `first` to `last` that commands have written. aliases: transforms.link_persons.ALIASES of tonight; over: SUBSCRIPTION_KEY of
+    subscriptions that end in the night in which their person becomes one with another: what names them is not about the other's."""
     here = tables.read(files, schema, first, last)
+    here = here if over is None else here.join(over, on=SUBSCRIPTION_KEY, how="anti", maintain_order="left")
     if not files or aliases.is_empty():
         return here
     ceased = aliases.select(pl.col("number").alias("person"), pl.col("person").alias("stays"))
     came = tables.read(files, schema, 0, buckets, ceased["person"].sort()).join(ceased, on="person")
+    came = came if over is None else came.join(over, on=SUBSCRIPTION_KEY, how="anti")
     came = came.with_columns(pl.col("stays").alias("person"), bucket_of(pl.col("stays"), buckets).alias("bucket"))
     stayed = here.join(ceased, on="person", how="anti", maintain_order="left")
     return pl.concat([stayed, came.filter(pl.col("bucket").is_between(first, last)).select(list(schema))]).unique(maintain_order=True)

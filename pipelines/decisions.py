@@ -8,17 +8,18 @@ from typing import Any
 import polars as pl
 
 from pipelines.ingest import SUBSCRIPTION_KEY
-from pipelines.plan import permission_frame
-from schemas.errors import RefusedError, UsageError, require_no_number
-from schemas.frames import DROPS, IDENTITIES, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS
+from pipelines.plan import permission_frame, read_states
+from schemas.errors import RefusedError, UsageError, masked, require_no_number
+from schemas.frames import DROPS, IDENTITIES, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS, TABLES
 from schemas.personnummer import is_valid
 from schemas.quarantine import arrival_of_id
 from storage import commands, tables
 from storage.agreement import require_agreement, require_finished, table_folder
 from storage.conf import read_conf
-from storage.inbox import HEAD, Oddity, read_head
+from storage.inbox import HEAD, Drop, Oddity, is_file_name, read_head
 from storage.lock import only_writer
 from storage.workspace import Catalog, Workspace
+from transforms.cut_chains import ChainState
 from transforms.name_persons import name_persons
 from transforms.take_orders import end_subscriptions
 
@@ -94,19 +95,32 @@ def retract(workspace: Workspace, source_run: str, reason: str) -> Mapping[str, 
 
 
 def accept(workspace: Workspace, drop: str, reason: str) -> Mapping[str, Any]:
-    """Let a drop through the gates, as it lies there now (R4)."""
+    """Let a drop through the gates, as it lies there now (R4). RefusedError for one that no gate stops."""
     require_no_number("--reason", reason)
-    with deciding(workspace):
+    with deciding(workspace) as catalog:
         folder = workspace.inbox / drop
-        if "/" in drop or not (folder / HEAD).is_file():
+        if not is_file_name(drop) or not (folder / HEAD).is_file():
             raise RefusedError(f"inbox has no drop '{drop}'")
         found = read_head(folder)
         if isinstance(found, Oddity):
             raise RefusedError(f"inbox/{drop} is no drop that could be consumed: {found.reason}")
+        require_gated(workspace, catalog, found)
         if drop in set(table(workspace, "drops", DROPS, 0)["drop"]):
             raise RefusedError(f"drop '{drop}' was consumed already, and is never consumed again (R6)")
         commands.give(workspace, "accept", {"drop": drop, "sha256": found.sha256, "reason": reason})
         return {"drop": drop, "sha256": found.sha256}
+
+
+def require_gated(workspace: Workspace, catalog: Catalog, drop: Drop) -> None:
+    """Refuse a drop that accepting does not help: no gate is what stops it. RefusedError says what does."""
+    if drop.fault:
+        raise RefusedError(f"{masked(drop.fault)}: it is broken, and no gate stops it: have it repaired")
+    if not drop.chain or (drop.benefit is not None and drop.benefit not in read_conf(workspace.conf).benefits):
+        raise RefusedError(f"drop '{drop.name}' is of no chain of conf/benefits.yaml: no gate stops it (R4)")
+    files = {name: tables.files(table_folder(workspace, name)) for name in TABLES}
+    last = read_states(files, catalog.night).get(drop.chain, ChainState()).last
+    if last is not None and drop.business_date <= last:
+        raise RefusedError(f"drop '{drop.name}' is old, {drop.chain} is consumed up to {last} (R2, R3): no gate stops it")
 
 
 def release(workspace: Workspace, quarantine_id: str, reason: str) -> Mapping[str, Any]:

@@ -70,7 +70,7 @@ class Verdict(Description):
     choice: Choice
     intakes: tuple[Intake, ...]
     refreshes: Refreshes
-    retry: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    retry: Mapping[str, Obstacle] = field(default_factory=dict)
 
     def intake(self, bite: Bite) -> Intake:
         """What came in for a bite. VerificationError when the runner has lost it."""
@@ -142,15 +142,14 @@ class Delivery(Description):
 
 def decide(_: object, intakes: Sequence[Intake], choice: Choice, plan: Plan) -> Verdict:
     """Close the gates, cut the chains for good, and say what is withheld and why (R2-R5)."""
-    rejected: Counter[str] = Counter()
     judged = {plan.by_ordinal(ordinal).name for chain, made in choice.cuts.items() for ordinal in (c.ordinal for c in made.consumed)}
-    rejected.update(dict.fromkeys(judged, 0))
+    rejected: dict[str, Counter[str]] = {name: Counter() for name in judged}
     for intake in intakes:
         for (ordinal, code), count in intake.counted.items():
             if code not in ("NEW", "SAME"):
-                rejected[plan.by_ordinal(ordinal).name] += count
+                rejected.setdefault(plan.by_ordinal(ordinal).name, Counter())[code] += count
     cuts: dict[str, Cut] = {PERSONS_CHAIN: choice.cuts[PERSONS_CHAIN]}
-    retry: dict[str, tuple[str, str]] = {}
+    retry: dict[str, Obstacle] = {}
     obstacles = dict(choice.faults)
     for benefit in plan.conf.benefits:
         state = plan.states.get(benefit, ChainState())
@@ -160,7 +159,7 @@ def decide(_: object, intakes: Sequence[Intake], choice: Choice, plan: Plan) -> 
         unjudged = [candidate.business_date for candidate in cuts[benefit].consumed if candidate.name not in judged]
         if unjudged:  # what lies after it was judged against a drop that gives way
             dates = {candidate.name: candidate.business_date for candidate in plan.of_chain(benefit)}
-            retry |= {name: (obstacle.code, obstacle.text) for name, obstacle in gated.items() if dates[name] <= unjudged[0]}
+            retry |= {name: obstacle for name, obstacle in gated.items() if dates[name] <= unjudged[0]}
     states, withheld = {}, {}
     for chain, made in cuts.items():
         closed = plan.conf.closed_text(chain, plan.business_date)
@@ -180,7 +179,7 @@ def decide_refreshes(intakes: Sequence[Intake], current: list[str], plan: Plan) 
     fresh = number_refreshes(intakes, plan, int(known["refresh"].max() or 0))  # type: ignore[arg-type]  # an Int64 column
     matched = frozenset(line for intake in intakes for line, *_ in intake.asked)
     files = [intake.queue for intake in intakes if intake.queue]
-    if not files:
+    if not (files or (known["waiting"] > 0).any()):
         return Refreshes(None, {}, {}, matched)
     queue = tables.read(files, QUEUE, 0, plan.buckets)
     numbers = dict(zip(fresh["provisional"], fresh["refresh"], strict=True))
@@ -231,7 +230,8 @@ def number_refreshes(intakes: Sequence[Intake], plan: Plan, last: int) -> pl.Dat
 
 
 def head_refreshes(known: pl.DataFrame, after: pl.DataFrame, chosen: pl.DataFrame, night: int) -> pl.DataFrame:
-    """The refreshes with members in the queue, counted anew. REFRESHES, `served` tonight, and `persons` who wait on."""
+    """The refreshes with members in the queue, and those that have lost them to an erasure, counted anew. REFRESHES, `served` tonight, and
+    `persons` who wait on."""
     waiting = after.group_by("refresh").agg(
         pl.col("waits").sum().cast(pl.Int64()).alias("now"),
         pl.len().cast(pl.Int64()).alias("all"),
@@ -239,9 +239,10 @@ def head_refreshes(known: pl.DataFrame, after: pl.DataFrame, chosen: pl.DataFram
     )
     served = chosen.select("refresh").unique().with_columns(served=pl.lit(True))
     return (
-        known.join(waiting, on="refresh")
+        known.join(waiting, on="refresh", how="left")
+        .filter(pl.col("now").is_not_null() | (pl.col("waiting") > 0))
         .join(served, on="refresh", how="left")
-        .with_columns(pl.col("served").fill_null(False))
+        .with_columns(pl.col("served").fill_null(False), pl.col("now", "all", "persons").fill_null(0))
         .with_columns(
             pl.when(pl.col("accepted") == night).then("all").otherwise("groups").alias("groups"),
             pl.col("slices") + pl.col("served").cast(pl.Int32()),

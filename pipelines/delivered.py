@@ -1,5 +1,6 @@
 """What the deliveries in the outbox say of facts: each record by its place, with the digest of its content."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pipelines.side_by_side import Description
 from schemas.buckets import FIRST_RECORD_NO
 from schemas.contracts import DELIVERY_RECORD
 from storage import avro, tables
+from storage.delivered import naming
 from storage.place import place
 from storage.tables import TableFile
 from storage.workspace import Workspace
@@ -41,10 +43,17 @@ def digested(records: pl.DataFrame) -> pl.DataFrame:
     return with_digest(records.with_columns(pl.col("deviation").struct.field("code").alias("deviation")))
 
 
+def read_part(part: PartFile, rows_at_once: int) -> Iterator[pl.DataFrame]:
+    """A part's records. BrokenFileError, which names it, when it is damaged."""
+    path = place(part.path)
+    with naming(path):
+        yield from avro.batches(path, DELIVERY_RECORD, rows_at_once)
+
+
 def stage_delivered(part: PartFile, folder: Path, rows_at_once: int = READ_BACK_ROWS) -> list[TableFile]:
     """Write a part's records that show a fact into a folder: DELIVERED."""
     staged = []
-    for number, batch in enumerate(avro.batches(place(part.path), DELIVERY_RECORD, rows_at_once)):
+    for number, batch in enumerate(read_part(part, rows_at_once)):
         facts = batch.filter(pl.col("fact_id").is_not_null(), pl.col("action").cast(pl.String()) != "ANNULLED")
         rows = digested(facts).select(
             (pl.col("record_no") // FIRST_RECORD_NO).cast(pl.Int32()).alias("bucket"),

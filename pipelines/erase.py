@@ -302,7 +302,7 @@ def summary(
 
 def limit(plan: Plan, days: int) -> date:
     """The last business date that is `days` or more before the last night."""
-    return plan.business_date - timedelta(days=days) if plan.night > 1 else date.min
+    return date.fromordinal(max(1, plan.business_date.toordinal() - days)) if plan.night > 1 else date.min
 
 
 def last_night(plan: Plan, days: int) -> int:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -18,7 +18,8 @@ from pipelines.run import report_of
 from pipelines.take import MEMBER_KEY, Bite, retractions
 from pipelines.upgrade import require_recoded
 from pipelines.view import Clock, nothing_staged, view
-from schemas.buckets import DROP_BITS, FIRST_RECORD_NO, ROW_BITS, bucket_of
+from schemas.arrival import DROP_BITS, ROW_BITS
+from schemas.buckets import FIRST_RECORD_NO, bucket_of
 from schemas.config import PERSONS as PERSONS_CHAIN
 from schemas.contracts import DELIVERY_RECORD
 from schemas.errors import RefusedError, UsageError
@@ -39,10 +40,11 @@ from schemas.frames import (
     TOLD,
     TOUCHED,
 )
+from schemas.manifest import Manifest
 from schemas.personnummer import is_valid
 from schemas.quarantine import quarantine_id
 from storage import outbox, tables
-from storage.agreement import require_agreement, unfinished
+from storage.agreement import agreed, unfinished
 from storage.conf import read_conf
 from storage.delivered import records_between
 from storage.workspace import Workspace
@@ -64,8 +66,7 @@ def explain(workspace: Workspace, partner: str, number: str, benefit: str | None
     """
     if not is_valid(number):
         raise UsageError("--person: not a personnummer (R10): 12 digits, a real date, the right check digit")
-    catalog = workspace.catalog()
-    require_agreement(workspace, catalog)
+    catalog = agreed(workspace)
     require_recoded(catalog)
     plan = settled_plan(workspace, catalog, read_conf(workspace.conf))
     if partner not in plan.conf.partners:
@@ -76,7 +77,9 @@ def explain(workspace: Workspace, partner: str, number: str, benefit: str | None
         raise RefusedError("no night has been run yet: nothing has been consumed, and nothing told")
     look = Look(plan, read_decisions(workspace, plan.files, catalog.night, plan.business_date), partner, key_of(workspace, number))
     if look.is_unknown:
-        raise RefusedError("--person: nobody with this number is known: no register record, fact or order has come for it")
+        raise RefusedError(
+            "--person: nobody with this number is known: no register record or fact has come for it, and no order was accepted"
+        )
     groups = tuple(look.group(each) for each in ([benefit] if benefit else look.benefits))
     return Explanation(partner, catalog.business_date, tuple(unfinished(workspace)), look.who, groups)
 
@@ -97,7 +100,7 @@ class Look:
             for key in (keys or [self.key])
             for bucket in [self.bucket_of(key)]
         ]
-        return pl.concat(found)
+        return in_calendar(pl.concat(found))
 
     def bucket_of(self, key: str) -> int:
         """The bucket of a key."""
@@ -206,13 +209,21 @@ class Look:
     @cached_property
     def deliveries(self) -> dict[int, int]:
         """Sequence -> night, of the deliveries in which the person was told something: about a fact, or about a group as a whole."""
-        known = dict(self.ledger.select("sequence", "night").iter_rows())
+        known = {sequence: self.night_of(sequence, night) for sequence, night in self.ledger.select("sequence", "night").iter_rows()}
         whole = self.terms.filter((pl.col("snapshot_night") == pl.col("night")) | pl.col("deviation_number").is_not_null())
         for night in whole["night"].unique():
             delivered = self.document_of(self.nights[night][1])["deliveries"].get(self.partner)
             if delivered:
                 known.setdefault(delivered["sequence"], night)
         return known
+
+    def night_of(self, sequence: int, night: int) -> int:
+        """The night of a delivery, by its manifest. night: that of the ledger, which a merge may have moved on; it is right when there is none."""
+        path = self.plan.workspace.outbox / self.partner / outbox.folder_name(sequence) / outbox.MANIFEST
+        if not path.exists():
+            return night
+        day = Manifest.from_json(path.read_bytes()).business_date
+        return next((each for each, (date_of, _) in self.nights.items() if date_of == day), night)
 
     @cached_property
     def records(self) -> dict[tuple[int, int], Row]:
@@ -314,16 +325,10 @@ class Look:
             return "freezes" if arrival in freezes else "cured"
 
         return tuple(
-            Rejected(
-                quarantine_id(row["arrival"]),
-                row["code"],
-                row["drop"],
-                self.date_of(row["night"]),
-                row["fact_id"],
-                row["version"],
-                state(row["arrival"]),
-            )
-            for row in own.sort("arrival").iter_rows(named=True)
+            Rejected(quarantine_id(arrival), code, drop, self.date_of(night), fact_id, version, state(arrival))
+            for arrival, code, drop, night, fact_id, version in own.sort("arrival")
+            .select("arrival", "code", "drop", "night", "fact_id", "version")
+            .iter_rows()
         )
 
     def refreshes(self, benefit: str) -> tuple[Refresh, ...]:
@@ -360,7 +365,9 @@ class Look:
         here = (pl.col("benefit") == benefit) & (pl.col("fact_id") == fact_id)
         held: Row = next(self.held.filter(here).iter_rows(named=True), {})
         content = self.contents.get((benefit, fact_id), {})
-        told = tuple(self.told(row, row["night"], row["current"]) for row in self.ledger.filter(here).iter_rows(named=True))
+        told = tuple(
+            self.told(row, self.deliveries[row["sequence"]], row["current"]) for row in self.ledger.filter(here).iter_rows(named=True)
+        )
         waits = next(due.filter(pl.col("fact_id") == fact_id).select("action", "trigger").iter_rows(), None)
         visible = bool(standing and content and (content["period_to"] is None or content["period_to"] >= standing["from_date"]))
         state, text = reasons.of_fact(held, standing, visible, told, frozen, waits, why)
@@ -435,6 +442,16 @@ class Look:
         )
 
 
+def in_calendar(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows whose days and times lie in the years that Python knows: those before and after stand as the first and the last of all."""
+    days = [pl.col(name).clip(date.min, date.max) for name, dtype in rows.schema.items() if dtype == pl.Date]
+    ends = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    times = [
+        pl.col(name).clip(*(pl.lit(end, dtype) for end in ends)) for name, dtype in rows.schema.items() if isinstance(dtype, pl.Datetime)
+    ]
+    return rows.with_columns(*days, *times)
+
+
 def same_terms(term: Term) -> tuple[Any, ...]:
     """What makes two rows of a subscription's history alike."""
     return term.purpose, term.from_date, term.end_date, term.gone
@@ -453,10 +470,14 @@ def windows(content: Row, reigns: pl.DataFrame) -> tuple[Window, ...]:
 
 def stretches(payment: Row, reigns: pl.DataFrame) -> tuple[Stretch, ...]:
     """A payment's period as stretches of one deciding decision, or of none."""
-    day = timedelta(days=1)
     decided = [Stretch(*row) for row in reigns.select("first", "last", "decision").iter_rows()]
-    ends = [payment["period_from"] - day, *(end for each in decided for end in (each.first, each.last)), payment["period_to"] + day]
-    holes = [Stretch(before + day, after - day, None) for before, after in list(pairwise(ends))[::2] if after - before > day]
+    met = [end.toordinal() for each in decided for end in (each.first, each.last)]
+    ends = [payment["period_from"].toordinal() - 1, *met, payment["period_to"].toordinal() + 1]  # a day before all days is no date
+    holes = [
+        Stretch(date.fromordinal(before + 1), date.fromordinal(after - 1), None)
+        for before, after in list(pairwise(ends))[::2]
+        if after - before > 1
+    ]
     joined: list[Stretch] = []
     for each in sorted([*decided, *holes], key=lambda each: each.first):
         if joined and joined[-1].decision == each.decision:

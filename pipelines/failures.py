@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from schemas import errors
-from schemas.errors import BugError, DiskError, LefiError, RefusedError, if_storage_lets_us, place_of, storage_reason
+from schemas.errors import BugError, DiskError, LefiError, RefusedError, if_storage_lets_us, is_failure, place_of, storage_reason
 from storage import durable, failpoints
 from storage.place import is_remote
 
@@ -38,7 +38,7 @@ class Noting:
             self.write(type(error), str(error))
         elif error is not None and (reason := storage_reason(error)) is not None:
             self.write(DiskError, f"{self.step}: {reason}")
-        elif isinstance(error, Exception):
+        elif error is not None and is_failure(error):
             self.write(BugError, f"{type(error).__name__} {place_of(error)}")
 
     def write(self, kind: type[LefiError], text: str) -> None:

@@ -11,7 +11,8 @@ import polars as pl
 from pipelines.plan import Plan, permission_frame
 from pipelines.room import Room
 from pipelines.side_by_side import Description
-from schemas.buckets import arrival_of, bucket_of
+from schemas.arrival import arrival_of
+from schemas.buckets import bucket_of
 from schemas.contracts import BY_DATASET, ORDER_LINE
 from schemas.errors import BrokenFileError, VerificationError
 from schemas.frames import FACTS, IDENTITIES, PERSONS, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TABLES
@@ -166,7 +167,7 @@ def examine(task: FileTask, plan: Plan) -> Examined:
 def faults_of_heads(plan: Plan) -> dict[str, Obstacle]:
     """Drops that are broken by their heads, or that an earlier attempt found an obstacle for."""
     faults = {waiting.drop.name: Obstacle(BROKEN_DROP, waiting.drop.fault) for waiting in plan.waiting if waiting.drop.fault}
-    return faults | {name: Obstacle(code, text) for name, (code, text) in plan.overruled.items()}
+    return faults | dict(plan.overruled)
 
 
 def link(_: object, examined: Sequence[Examined], plan: Plan) -> Linked:
@@ -180,7 +181,8 @@ def link(_: object, examined: Sequence[Examined], plan: Plan) -> Linked:
     rejected: Counter[str] = Counter()
     for seen in examined:
         rejected[plan.by_ordinal(seen.ordinal).name] += seen.rejected
-    consumed, obstacles = cut_gated(state, [] if off else plan.of_chain(CHAIN_OF_PERSONS), faults, rejected, plan.accepted)
+    of_code = {name: {"INVALID_PERSONNUMMER": count} for name, count in rejected.items()}
+    consumed, obstacles = cut_gated(state, [] if off else plan.of_chain(CHAIN_OF_PERSONS), faults, of_code, plan.accepted)
     chosen = {candidate.ordinal for candidate in consumed.consumed}
     in_order = sorted((seen for seen in examined if seen.ordinal in chosen), key=lambda seen: (seen.ordinal, seen.offset))
     check_examined(consumed, in_order)
@@ -217,10 +219,8 @@ def move(plan: Plan, moves: Mapping[str, str]) -> dict[str, tuple[TableFile, ...
     if not moves:
         return {}
     keys = pl.DataFrame({"person": list(moves), "stays": list(moves.values())})
-    ceased = keys.select(bucket_of(pl.col("person"), plan.buckets).alias("bucket"), "person").sort("bucket", "person")
-    standing = tables.newest(tables.read_of(plan.files["subscriptions"], SUBSCRIPTION_ROWS, ceased), SUBSCRIPTION_KEY)
-    standing = standing.filter(~pl.col("gone"))
-    active = end_subscriptions(standing.select(list(SUBSCRIPTIONS)), permission_frame(plan.conf), plan.business_date)
+    ceased = in_buckets(moves, plan)
+    standing, active = standing_of(ceased, plan)
     moved: dict[str, tuple[TableFile, ...]] = {}
     for name in MOVING:
         schema = TABLES[name]
@@ -228,15 +228,40 @@ def move(plan: Plan, moves: Mapping[str, str]) -> dict[str, tuple[TableFile, ...
             rows = standing.with_columns(pl.lit(plan.night, pl.Int32()).alias("snapshot_night"))
         elif name == "told":
             rows = carry_told(tables.read_of(plan.files[name], schema, ceased), active, plan.night)
+        elif name == "members":
+            rows = places_kept(tables.read_of(plan.files[name], schema, ceased), active, plan.night)
         else:
             rows = tables.read_of(plan.files[name], schema, ceased)
         if rows.height:
-            rows = rows.join(keys, on="person").with_columns(pl.col("stays").alias("person"))
-            rows = (
-                rows.with_columns(bucket_of(pl.col("person"), plan.buckets).alias("bucket")).select(list(schema)).sort("bucket", "person")
-            )
+            rows = rows.join(keys, on="person", maintain_order="left").with_columns(pl.col("stays").alias("person"))
+            rows = rows.with_columns(bucket_of(pl.col("person"), plan.buckets).alias("bucket")).select(list(schema))
+            rows = rows.sort("bucket", "person", maintain_order=True)
             moved[name] = (tables.stage(plan.staging / "tables" / f"{name}-moved.parquet", rows),)
     return moved
+
+
+def in_buckets(persons: Iterable[str], plan: Plan) -> pl.DataFrame:
+    """(bucket, person) of some keys, sorted."""
+    keys = pl.DataFrame({"person": list(persons)}, schema={"person": pl.String()})
+    return keys.select(bucket_of(pl.col("person"), plan.buckets).alias("bucket"), "person").sort("bucket", "person")
+
+
+def standing_of(who: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The subscriptions of some persons as last night left them (frames.SUBSCRIPTION_ROWS), and those of them that go on tonight (SUBSCRIPTIONS)."""
+    standing = tables.newest(tables.read_of(plan.files["subscriptions"], SUBSCRIPTION_ROWS, who), SUBSCRIPTION_KEY)
+    standing = standing.filter(~pl.col("gone"))
+    return standing, end_subscriptions(standing.select(list(SUBSCRIPTIONS)), permission_frame(plan.conf), plan.business_date)
+
+
+def places_kept(members: pl.DataFrame, active: pl.DataFrame, night: int) -> pl.DataFrame:
+    """The places in refreshes of keys that ceased, as of tonight: those that wait, of subscriptions that go on (R17).
+
+    As of tonight, so that they hold against the places that the key which takes over has had in the same refreshes, and has no more.
+    """
+    waiting = tables.newest(members, ("refresh", *SUBSCRIPTION_KEY)).filter("waits")
+    return waiting.join(active, on=SUBSCRIPTION_KEY, how="semi", maintain_order="left").with_columns(
+        pl.lit(night, pl.Int32()).alias("night")
+    )
 
 
 def cut_file(task: FileTask, linked: Linked, plan: Plan) -> list[Piece]:

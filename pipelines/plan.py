@@ -14,7 +14,7 @@ import polars as pl
 from pipelines.room import Room
 from pipelines.schedule import Recalculation, schedule
 from schemas import versions
-from schemas.buckets import arrival_of
+from schemas.arrival import MOST_DROPS, arrival_of
 from schemas.config import Conf
 from schemas.frames import CHAINS, DROPS, RECALCULATIONS, RUNS, TABLES
 from storage import commands, tables
@@ -24,7 +24,7 @@ from storage.inbox import Drop, Oddity, scan
 from storage.place import place
 from storage.tables import TableFile
 from storage.workspace import Catalog, LastDelivery, Workspace
-from transforms.cut_chains import GAP, SWITCHED_OFF, Candidate, ChainState, by_date, worth_reading
+from transforms.cut_chains import GAP, SWITCHED_OFF, Candidate, ChainState, Obstacle, by_date, worth_reading
 
 LOOK = "look"  # the run of what only looks, as its folder under staging is called
 NOTHING: Mapping[str, tuple[TableFile, ...]] = {}
@@ -113,7 +113,7 @@ class Plan:
     files: Mapping[str, tuple[TableFile, ...]]
     deliveries: Mapping[str, LastDelivery]
     notes: tuple[Note, ...]
-    overruled: Mapping[str, tuple[str, str]]
+    overruled: Mapping[str, Obstacle]
     decisions: Decisions
     room: Room = field(default_factory=Room)
     attempt: str = ""
@@ -183,7 +183,7 @@ def make_plan(
     catalog: Catalog,
     conf: Conf,
     business_date: date,
-    overruled: Mapping[str, tuple[str, str]],
+    overruled: Mapping[str, Obstacle],
     instead: Mapping[str, tuple[TableFile, ...]],
     room: Room,
 ) -> Plan:
@@ -331,7 +331,9 @@ def look_at_inbox(
         reachable = [candidate.name for candidate in worth_reading(last, candidates)]
         notes += [Note(name, "waiting", GAP, f"R3: there is a gap in {chain} before it") for name in fresh if name not in reachable]
         drops += [names[name] for name in reachable]
-    return [*drops, *sorted(orders, key=lambda drop: drop.name)], sorted(notes, key=lambda note: note.drop)
+    looked_at = [*drops, *sorted(orders, key=lambda drop: drop.name)]
+    notes += [Note(drop.name, "waiting", "", f"a night takes {MOST_DROPS:,} drops, a later one this") for drop in looked_at[MOST_DROPS:]]
+    return looked_at[:MOST_DROPS], sorted(notes, key=lambda note: note.drop)
 
 
 def permission_frame(conf: Conf) -> pl.DataFrame:

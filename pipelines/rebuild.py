@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,14 @@ def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
     RefusedError when something that is needed is not there, and when nothing is lost and a committed run is unfinished; what was rebuilt until
     then stays, and the same command goes on from there.
     """
-    if not settled(workspace):
+    if not (settled(workspace) or unfinished(workspace)):
         workspace.catalog()
     workspace.store.mkdir(exist_ok=True)
     with held(workspace):
         require_complete(workspace)
-        documents = [json.loads((workspace.runs / run / "commit.json").read_text("utf-8")) for run in settled(workspace)]
-        last = as_doubled(workspace, Catalog.from_json(documents[-1]["catalog"])) if documents else workspace.catalog()
-        found_catalog = readable_catalog(workspace) if documents else workspace.catalog()
+        documents = [commit_of(workspace, run) for run in settled(workspace)]
+        last = last_settled(workspace, documents)
+        found_catalog = readable_catalog(workspace)
         catalog = found_catalog or last
         require_history(workspace, documents, catalog, last)
         for name in TABLES:
@@ -56,7 +56,7 @@ def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
         pace.expect(workspace.staging / REBUILD, {"rebuild": behind})
         for document in documents:
             rebuild_night(workspace, document, last.night, found, made, notes, say)
-        if lost and catalog.run not in unfinished(workspace):
+        if lost:  # also by that of a run which is committed and not finished: its `lefi nightly` completes it, from where `last` is
             catalog = catalog.followed_by(last)
             workspace.write_catalog(catalog)
         if not unfinished(workspace):
@@ -75,6 +75,22 @@ def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
             "notes": notes,
             "amount": amount,
         }
+
+
+def commit_of(workspace: Workspace, run: str) -> Mapping[str, Any]:
+    """What a run has committed."""
+    return dict(json.loads((workspace.runs / run / "commit.json").read_text("utf-8")))
+
+
+def last_settled(workspace: Workspace, documents: Sequence[Mapping[str, Any]]) -> Catalog:
+    """The catalog after the last of some settled runs, or as it was before the first run of all."""
+    if documents:
+        return as_doubled(workspace, Catalog.from_json(documents[-1]["catalog"]))
+    begun = unfinished(workspace)
+    if not begun:
+        return workspace.catalog()
+    committed = Catalog.from_json(commit_of(workspace, begun[0])["catalog"])
+    return replace(committed, night=0, run="", business_date=None, deliveries={}, commands=0, tables={})
 
 
 def readable_catalog(workspace: Workspace) -> Catalog | None:
@@ -121,13 +137,14 @@ def require_history(workspace: Workspace, documents: list[Mapping[str, Any]], ca
             raise RefusedError(
                 f"outbox/{folder.name} has delivery {known + 1}, the runs know {known}: restore runs/ from a backup, then give this command again"
             )
-    given = {command.number for command in commands.read(workspace)}
-    taken = max((row["commands"] for document in documents for row in document["rows"]["runs"]), default=0)
-    lost = sorted(set(range(1, taken + 1)) - given)
-    if lost:
-        raise RefusedError(
-            f"store/commands/{lost[0]:06d}.json is not there, and a night has taken it: restore store/commands from a backup, then give this command again"
-        )
+    for name in TABLES:
+        night = tables.state_of(table_folder(workspace, name)).night
+        if night > last.tables.get(name, 0) and not unfinished(workspace):
+            raise RefusedError(
+                f"{table_folder(workspace, name).relative_to(workspace.root)} is of night {night}, the runs know {last.tables.get(name, 0)}: "
+                "restore runs/ and outbox/ from a backup that has that night, or the whole workspace from an older one, then give this command again"
+            )
+    commands.require_kept(workspace, max((row["commands"] for document in documents for row in document["rows"]["runs"]), default=0))
 
 
 def forget_torn(folder: Path, say: Say) -> None:

@@ -11,7 +11,8 @@ from pipelines.plan import Plan
 from pipelines.schedule import Recalculation
 from pipelines.take import Bite, load, retractions
 from pipelines.view import Staged
-from schemas.buckets import DROP_BITS, arrival_of
+from schemas.arrival import MOST_DROPS, arrival_of
+from schemas.buckets import night_of
 from schemas.errors import RefusedError
 from schemas.frames import FACTS, IDENTITIES, PERSONS, QUARANTINE, RECALCULATED, RECALCULATIONS
 from storage import tables
@@ -21,7 +22,7 @@ from transforms.name_persons import NAMED, name_persons
 from transforms.recalculate import BENEFIT, CASES, NEW, NO_PERSON, NO_YEARS, UNCHANGED, Rate, Recalculated, recalculate
 from transforms.retract import without_retracted
 
-ORDINAL = (1 << DROP_BITS) - 1  # in an arrival: no drop, but a recalculation
+ORDINAL = MOST_DROPS  # in an arrival: no drop, but a recalculation
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def recalculate_bite(
     before = tables.read([*plan.files["recalculated"], *staged("recalculated")], RECALCULATED, bite.first, bite.last)
     made, looked_at = [], []
     for each in due:
-        result = take_turn(each, basis, before, plan)
+        result = take_turn(each, basis, before, plan, staged)
         basis = Basis(pl.concat([basis.facts, result.decisions]), basis.rejected, basis.named)
         made.append(result.decisions)
         looked_at.append(mark(each, result, before, plan.night))
@@ -75,9 +76,14 @@ def read_basis(bite: Bite, ceased: pl.Series, plan: Plan, staged: Staged) -> Bas
     return Basis(facts, without_retracted(refused, retractions(plan)), named)
 
 
-def take_turn(each: Recalculation, basis: Basis, before: pl.DataFrame, plan: Plan) -> Recalculated:
-    """Recalculate the due buckets; in the last night also who came into one that was done."""
-    here = pl.lit(True) if each.ends else pl.col("bucket").is_in(list(each.due_slices))
+def take_turn(each: Recalculation, basis: Basis, before: pl.DataFrame, plan: Plan, staged: Staged) -> Recalculated:
+    """Recalculate the due buckets; in the last night also who came into one that was done, or of whom the register did not know."""
+    here = pl.col("bucket").is_in(list(each.due_slices))
+    if each.ends:
+        identities = tables.read([*plan.files["identities"], *staged("identities")], IDENTITIES)
+        unnamed = before.filter(pl.col("recalculation") == each.number, pl.col("result") == NO_PERSON)["person"]
+        taken = taken_before(each, basis.facts, identities)
+        here = ~pl.col("person").is_in(taken.filter(~taken.is_in(unnamed.implode())).implode())
     looked_at = before.filter(pl.col("recalculation") == each.number, pl.col("result") != NO_PERSON).select(list(CASES)).unique()
     rate = Rate(plan.conf.rules.guarantee, each.effective)
     midnight = datetime.combine(plan.business_date, time(), UTC)
@@ -88,6 +94,20 @@ def take_turn(each: Recalculation, basis: Basis, before: pl.DataFrame, plan: Pla
         raise RefusedError(
             f"{error}: {each.source_run} has slices to come: put it back, or `lefi recalculate --cancel {each.source_run}`"
         ) from error
+
+
+def taken_before(each: Recalculation, facts: pl.DataFrame, identities: pl.DataFrame) -> pl.Series:
+    """The persons who were there when their bucket was computed: each is taken once (R42). Whom a merge has changed since is not among them: of
+    these the cases are taken that were not looked at.
+
+    facts: frames.FACTS of the benefit; identities: frames.IDENTITIES.
+    """
+    night = pl.col("bucket").replace_strict(each.nights_of_buckets, default=None, return_dtype=pl.Int32())
+    first = facts.group_by("bucket", "person").agg(night_of(pl.col("arrival")).min().alias("came")).with_columns(night.alias("computed"))
+    there = first.filter(pl.col("came") <= pl.col("computed"))
+    changed = identities.select("person", pl.col("night").alias("changed"))
+    since = there.join(changed, on="person").filter(pl.col("changed") > pl.col("computed"))
+    return there.join(since, on="person", how="anti")["person"]
 
 
 def mark(each: Recalculation, result: Recalculated, before: pl.DataFrame, night: int) -> pl.DataFrame:

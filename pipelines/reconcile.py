@@ -40,6 +40,8 @@ def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str
         conf, engine = read_conf(workspace.conf), engines.engine_of(runner, workspace.conf)
         if partner is not None and partner not in conf.partners:
             raise RefusedError(f"--partner {partner}: not in conf/partners.yaml")
+        for sentence in workspace.lost_deliveries(catalog):
+            say(sentence)
         plan = settled_plan(workspace, upgrade(workspace, catalog, say), conf, room=room)
         durable.remove(plan.staging)
         pace.expect(plan.staging, {"read_delivered": len(delivered_parts(plan, partner)), "reconcile_bite": plan.buckets})

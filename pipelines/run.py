@@ -30,6 +30,7 @@ from storage.lock import only_writer
 from storage.seals import Signer
 from storage.tables import TableFile
 from storage.workspace import Catalog, LastDelivery, Workspace
+from transforms.cut_chains import Obstacle
 
 Say = Callable[[str], None]
 REPLACED = frozenset({"touched"})  # tables of which a night's rows are the whole
@@ -40,15 +41,16 @@ def run_night(
     business_date: date,
     runner: str,
     say: Say,
-    signer: Signer | None = None,
+    signer_of: Callable[[], Signer | None] = lambda: None,
     unsigned: bool = False,
-    room: Room = UNLIMITED,
+    room_of: Callable[[], Room] = lambda: UNLIMITED,
 ) -> Mapping[str, Any]:
     """Run the night of a date; returns its report. A committed run is completed first; the night of a date that is done is not run again.
 
-    signer: seals the manifests; unsigned: the last deliveries were sealed, and these are not to be. Raises UsageError for conf, or when there
-    is no signer and the last deliveries were sealed, RefusedError for a date before the last night or while another command runs,
-    VerificationError when the run's own totals do not add up. room: the memory there is.
+    signer_of: what seals the manifests; unsigned: the last deliveries were sealed, and these are not to be; room_of: the memory there is. Both
+    are asked, as conf is read, when there is a night to run: what is wrong with them keeps no committed run from its end. Raises UsageError for
+    conf, or when there is no signer and the last deliveries were sealed, RefusedError for a date before the last night or while another command
+    runs, VerificationError when the run's own totals do not add up.
     """
     engines.require_known(runner)
     with only_writer(workspace):
@@ -66,8 +68,9 @@ def run_night(
         if catalog.business_date and business_date < catalog.business_date:
             raise RefusedError(f"--business-date {business_date} is before the last night, {catalog.business_date}: nights only go forward")
         conf, engine = read_conf(workspace.conf), engines.engine_of(runner, workspace.conf)
+        signer, room = signer_of(), room_of()
         if not (signer or unsigned):
-            require_unsigned(workspace, catalog)
+            require_unsigned(workspace, catalog, conf)
         catalog = upgrade(workspace, catalog, say)
         durable.remove(workspace.staging)
         drop_uncommitted(workspace)
@@ -87,11 +90,18 @@ def drop_uncommitted(workspace: Workspace) -> None:
             durable.remove(folder)
 
 
-def require_unsigned(workspace: Workspace, catalog: Catalog) -> None:
+def require_unsigned(workspace: Workspace, catalog: Catalog, conf: Conf) -> None:
     """Refuse a night without a key after one with: a partner that has a key list takes nothing unsigned. UsageError."""
     for partner, last in catalog.deliveries.items():
         path = workspace.outbox / partner / outbox.folder_name(last.sequence) / outbox.MANIFEST
-        if path.exists() and Manifest.from_json(path.read_bytes()).signature:
+        if partner not in conf.partners or not path.exists():
+            continue
+        try:
+            manifest = Manifest.from_json(path.read_bytes())
+        except VerificationError as error:
+            place = "/".join(path.parts[-4:-1])
+            raise RefusedError(f"{place}: {error}: bring the delivery back as it was published: its partner can read it no more") from error
+        if manifest.signature:
             raise UsageError(
                 f"the last delivery to {partner} was signed, and there is no key: set LEFI_SIGNING_KEY or --signing-key; --unsigned if this is meant"
             )
@@ -116,7 +126,7 @@ def prepare(
     room: Room = UNLIMITED,
 ) -> dict[str, Any]:
     """Plan, stage, seal and verify a night; a drop on which a gate closes gives way to its sibling in another attempt. instead: see `make_plan`."""
-    overruled: dict[str, tuple[str, str]] = {}
+    overruled: dict[str, Obstacle] = {}
     clock = Clock()
     while True:
         plan = make_plan(workspace, catalog, conf, business_date, overruled, instead, room)
@@ -127,7 +137,7 @@ def prepare(
         clock.lap("stage")
         if "retry" not in staged:
             break
-        overruled |= {name: (code, text) for name, (code, text) in staged["retry"].items()}
+        overruled |= {name: Obstacle(**obstacle) for name, obstacle in staged["retry"].items()}
     if signer:
         seal(workspace, staged, signer)
     say("verify")
@@ -193,17 +203,18 @@ def commit(workspace: Workspace, catalog: Catalog, staged: Mapping[str, Any]) ->
 def complete(workspace: Workspace, run: str, say: Say) -> Mapping[str, Any]:
     """Publish and settle a committed run; every step finds what an earlier attempt did. Returns the report."""
     document = json.loads((workspace.runs / run / "commit.json").read_text("utf-8"))
-    for partner, delivery in document["deliveries"].items():
-        reach("publish")
-        durable.move(workspace.root / delivery["folder"], workspace.outbox / partner / outbox.folder_name(delivery["sequence"]))
-    say(f"published {len(document['deliveries'])} deliveries")
-    for name, schema in TABLES.items():
-        files = [TableFile(**file | {"path": str(workspace.root / file["path"])}) for file in document["tables"].get(name, ())]
-        if files or name in REPLACED:
-            reach(f"settle.{name}.before")
-            tables.append(table_folder(workspace, name), files, schema, document["night"], replace=name in REPLACED)
-            reach(f"settle.{name}.after")
-    workspace.write_catalog(workspace.catalog().followed_by(Catalog.from_json(document["catalog"])))
+    try:
+        publish(workspace, document)
+        say(f"published {len(document['deliveries'])} deliveries")
+        settle(workspace, document)
+    except FileNotFoundError as error:
+        raise LefiError(
+            f"run {run} is committed, and something that it has still to publish or to settle is not there any more ({error.filename}): "
+            "restore the whole workspace from a backup; a delivery that was in the outbox can be brought back there"
+        ) from error
+    catalog = workspace.catalog()
+    if catalog.night < document["night"]:
+        workspace.write_catalog(catalog.followed_by(Catalog.from_json(document["catalog"])))
     reach("settle.catalog")
     report = report_from(document)
     page = night_page(report, earlier_reports(workspace, run), document["conf"])
@@ -213,6 +224,23 @@ def complete(workspace: Workspace, run: str, say: Say) -> Mapping[str, Any]:
     durable.remove(workspace.staging / run)
     say("settled")
     return report
+
+
+def publish(workspace: Workspace, document: Mapping[str, Any]) -> None:
+    """Move the deliveries of a committed run into the outbox."""
+    for partner, delivery in document["deliveries"].items():
+        reach("publish")
+        durable.move(workspace.root / delivery["folder"], workspace.outbox / partner / outbox.folder_name(delivery["sequence"]))
+
+
+def settle(workspace: Workspace, document: Mapping[str, Any]) -> None:
+    """Move the table files of a committed run in, and commit them."""
+    for name, schema in TABLES.items():
+        files = [TableFile(**file | {"path": str(workspace.root / file["path"])}) for file in document["tables"].get(name, ())]
+        if files or name in REPLACED:
+            reach(f"settle.{name}.before")
+            tables.append(table_folder(workspace, name), files, schema, document["night"], replace=name in REPLACED)
+            reach(f"settle.{name}.after")
 
 
 def report_from(document: Mapping[str, Any]) -> dict[str, Any]:

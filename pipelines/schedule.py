@@ -1,6 +1,6 @@
 """Which slices of which recalculations are due in a night (R42)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,8 +13,8 @@ from storage.commands import Command
 class Recalculation:
     """A recalculation that an operator ordered, as it stands before tonight.
 
-    number: the command's; slices: the buckets of each night; done: slices that were computed; due: those whose night is tonight, or was one that found
-    the benefit withheld; cancelled: no slice follows.
+    number: the command's; slices: the buckets of each night; nights: in which each slice was that was computed; due: those whose night is tonight, or
+    was one that found the benefit withheld; cancelled: no slice follows.
     """
 
     number: int
@@ -23,9 +23,14 @@ class Recalculation:
     reason: str
     first_night: date
     slices: tuple[tuple[int, ...], ...]
-    done: frozenset[int]
+    nights: Mapping[int, int]
     due: frozenset[int]
     cancelled: bool
+
+    @property
+    def done(self) -> frozenset[int]:
+        """The slices that were computed."""
+        return frozenset(self.nights)
 
     @property
     def over(self) -> bool:
@@ -36,6 +41,11 @@ class Recalculation:
     def ends(self) -> bool:
         """Tonight is the last night, if the benefit is current."""
         return bool(self.due) and len(self.done | self.due) == len(self.slices)
+
+    @property
+    def nights_of_buckets(self) -> dict[int, int]:
+        """Bucket -> the night in which it was computed, of those that were."""
+        return {bucket: night for place, night in self.nights.items() for bucket in self.slices[place]}
 
     @property
     def due_slices(self) -> dict[int, int]:
@@ -58,9 +68,10 @@ def scheduled(command: Command, computed: pl.DataFrame, nights: Sequence[date], 
     wanted = command.arguments
     first_night = date.fromisoformat(wanted["first_night"])
     slices = tuple(map(tuple, wanted["slices"]))
-    done = frozenset(computed.filter(pl.col("recalculation") == command.number, pl.col("slice") < len(slices))["slice"])
+    own = computed.filter(pl.col("recalculation") == command.number, pl.col("slice") < len(slices))
+    done = dict(own.select("slice", "night").iter_rows())
     begun = sum(night >= first_night for night in nights)
     stopped = wanted["source_run"] in cancelled
-    due = frozenset(range(min(begun, len(slices)))) - done if runs and not stopped else frozenset()
+    due = frozenset(range(min(begun, len(slices)))) - done.keys() if runs and not stopped else frozenset()
     effective = date.fromisoformat(wanted["effective"])
     return Recalculation(command.number, wanted["source_run"], effective, wanted["reason"], first_night, slices, done, due, stopped)

@@ -31,7 +31,7 @@ NEW, GATES = "NEW", (QUARANTINE_RATE, VOLUME)
 def write_staged(_: object, delivered: Sequence[Delivered], deliveries: Sequence[Delivery], verdict: Verdict, plan: Plan) -> str:
     """Verify the control totals, stage the small tables, write the document. Returns its path."""
     if verdict.retry:
-        document: dict[str, Any] = {"retry": verdict.retry}
+        document: dict[str, Any] = {"retry": {name: asdict(obstacle) for name, obstacle in verdict.retry.items()}}
     else:
         verify(delivered, deliveries, verdict, plan)
         document = describe(delivered, deliveries, verdict, plan)
@@ -206,13 +206,13 @@ def consumed(verdict: Verdict, plan: Plan) -> list[Drop]:
 def gates(verdict: Verdict, plan: Plan) -> list[dict[str, Any]]:
     """What the two gates of R4 looked at in each drop of facts that was judged and that they pass or stop.
 
-    usual: the median of the drops consumed before it, null while there are too few of them.
+    rejected, codes: records, together and by code; usual: the median of the drops consumed before it, null while there are too few of them.
     """
-    rejected: Counter[str] = Counter()
+    rejected: dict[str, Counter[str]] = {}
     for intake in verdict.intakes:
         for (ordinal, code), number in intake.counted.items():
             if code not in (NEW, SAME):
-                rejected[plan.by_ordinal(ordinal).name] += number
+                rejected.setdefault(plan.by_ordinal(ordinal).name, Counter())[code] += number
     found = []
     for benefit in plan.conf.benefits:
         sizes = list(plan.states.get(benefit, ChainState()).sizes)
@@ -220,10 +220,17 @@ def gates(verdict: Verdict, plan: Plan) -> list[dict[str, Any]]:
         stopped = [c for c in plan.of_chain(benefit) if c.name in verdict.obstacles and verdict.obstacles[c.name].code in GATES]
         for candidate in sorted({*passed, *stopped}, key=lambda c: (c.business_date, c.name)):
             state = "closed" if candidate in stopped else "accepted" if candidate.name in plan.accepted else "open"
-            usual = usual_rows(sizes)
+            codes = verdict.obstacles[candidate.name].rejected if candidate in stopped else rejected.get(candidate.name, {})
             found.append(
-                {"drop": candidate.name, "benefit": benefit, "rows": candidate.rows, "rejected": rejected[candidate.name]}
-                | {"usual": usual, "state": state}
+                {
+                    "drop": candidate.name,
+                    "benefit": benefit,
+                    "rows": candidate.rows,
+                    "rejected": sum(codes.values()),
+                    "codes": dict(sorted(codes.items())),
+                    "usual": usual_rows(sizes),
+                    "state": state,
+                }
             )
             if candidate in passed:
                 sizes.append(candidate.rows)
@@ -294,11 +301,11 @@ def drop_states(verdict: Verdict, plan: Plan) -> list[dict[str, str]]:
         drop = waiting.drop
         if waiting.ordinal in consumed:
             state, code, text = "consumed", "", ""
+        elif drop.chain and (last := verdict.states[drop.chain].last) and drop.business_date <= last:
+            state, code, text = "old", "", f"R2: {drop.chain} is consumed up to {last}, by another drop of its date"
         elif drop.name in faults:
             code, text = faults[drop.name].code, faults[drop.name].text
             state = "stopped" if code in GATES else "broken"
-        elif drop.chain and (last := verdict.states[drop.chain].last) and drop.business_date <= last:
-            state, code, text = "old", "", f"R2: {drop.chain} is consumed up to {last}, by another drop of its date"
         else:
             reason = verdict.withheld.get(drop.chain or "PERSONS")
             state, code, text = "waiting", reason.code if reason else "", reason.text if reason else ""

@@ -8,7 +8,7 @@ import polars as pl
 
 from pipelines.commanded import commanded
 from pipelines.concerned import a_refresh_waits, concerned, everybody
-from pipelines.ingest import LINES, SUBSCRIPTION_KEY, WAITING_FACTS, Choice, is_broad
+from pipelines.ingest import LINES, SUBSCRIPTION_KEY, WAITING_FACTS, Choice, in_buckets, is_broad, standing_of
 from pipelines.plan import Plan, permission_frame
 from pipelines.room import portions
 from pipelines.side_by_side import Description
@@ -304,12 +304,14 @@ def queue_up(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, TableFi
     columns = ["bucket", *MEMBER_KEY]
     owing = [*plan.files["members"], *moved.get("members", ())] if a_refresh_waits(plan) else []
     waiting = tables.newest(tables.read(owing, MEMBERS, bite.first, bite.last), MEMBER_KEY).filter("waits")
+    over = ended_beside_another(choice, plan)
+    own = waiting.filter(pl.col("night") < plan.night).join(over, on=SUBSCRIPTION_KEY, how="semi")
+    given = [(command.number, command.rows) for command in plan.decisions.refreshes if command.rows]
     queued = [
-        commanded([command.rows], MEMBERS, bite.first, bite.last, choice.linked.read_aliases(), plan.buckets).with_columns(
-            pl.lit(-command.number, pl.Int64()).alias("refresh")
+        commanded([rows], MEMBERS, bite.first, bite.last, choice.linked.read_aliases(), plan.buckets, over).with_columns(
+            pl.lit(-number, pl.Int64()).alias("refresh")
         )
-        for command in plan.decisions.refreshes
-        if command.rows
+        for number, rows in given
     ]
     ordered = taken.refreshes.rename({"position": "refresh"}).select(columns)
     members = pl.concat([waiting.select(columns), *(rows.select(columns) for rows in queued), ordered])
@@ -329,9 +331,19 @@ def queue_up(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, TableFi
     )
     return (
         members.join(due.rename({"literal": "state"}), on=SUBSCRIPTION_KEY, how="left")
-        .select(*columns, pl.col("state").fill_null("GONE").cast(QUEUE["state"]))
+        .join(own.select(MEMBER_KEY).with_columns(ended=pl.lit(True)), on=MEMBER_KEY, how="left")
+        .select(
+            *columns, pl.when("ended").then(pl.lit("GONE")).otherwise(pl.col("state").fill_null("GONE")).alias("state").cast(QUEUE["state"])
+        )
         .select(list(QUEUE))
     )
+
+
+def ended_beside_another(choice: Choice, plan: Plan) -> pl.DataFrame:
+    """SUBSCRIPTION_KEY of the subscriptions that end tonight, of persons who become one with another tonight: a refresh of theirs is not the other's."""
+    moves = choice.linked.moves
+    standing, active = standing_of(in_buckets({*moves, *moves.values()}, plan), plan)
+    return standing.select(SUBSCRIPTION_KEY).join(active, on=SUBSCRIPTION_KEY, how="anti")
 
 
 def take_facts(

@@ -99,4 +99,4 @@ def refuse_broken(frame: pl.DataFrame, rules: tuple[Rule, ...], number: str, whe
     for place, rule in enumerate(rules):
         record = broken.filter(pl.col(str(place)))
         if len(record):
-            raise VerificationError(f"{where}: {number} {record.item(0, number)}: {rule.number}: {rule.text}")
+            raise VerificationError(f"{where}: {number} {record.item(0, number):,}: {rule.number}: {rule.text}")

@@ -130,8 +130,8 @@ def refuse_unfounded(connection: duckdb.DuckDBPyConnection, partner: str, sequen
     if broken is None:
         return
     file, record_no, action, stated_sequence, stated_record_no, found_sequence, found_record_no = broken
-    where = f"delivery {partner} {sequence:08d}, {file}: record_no {record_no}"
+    where = f"delivery {partner} {sequence:08d}, {file}: record_no {record_no:,}"
     if found_sequence is None:
         raise VerificationError(f"{where}: R50: {action} of a fact that is not there")
-    stated, found = f"{stated_sequence}/{stated_record_no}", f"{found_sequence}/{found_record_no}"
+    stated, found = f"{stated_sequence}/{stated_record_no:,}", f"{found_sequence}/{found_record_no:,}"
     raise VerificationError(f"{where}: R24: {action} supersedes {stated}, the fact's last record is {found}")

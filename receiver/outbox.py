@@ -15,7 +15,8 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Outbox:
-    """The deliveries in a partner's folder, by sequence. finished: with a manifest; unfinished: without, after all the finished ones."""
+    """The deliveries in a partner's folder, by sequence. finished: with a manifest; unfinished: without, which come after all the finished ones
+    unless the chain has a gap."""
 
     folder: Path
     finished: tuple[int, ...]
@@ -34,8 +35,7 @@ class Outbox:
 def survey(folder: Path) -> Outbox:
     """Look through OUTBOX/P.
 
-    Raises UsageError when it is no folder, VerificationError when something else than deliveries lies in it or an unfinished one is
-    followed by a finished one.
+    Raises UsageError when it is no folder, VerificationError when something else than deliveries lies in it.
     """
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}")
@@ -48,10 +48,6 @@ def survey(folder: Path) -> Outbox:
         raise VerificationError(f"partner {folder.name}: the outbox holds {min(strange)!r}, which is no delivery (contract, section 1)")
     finished = sorted(int(name) for name, path in entries.items() if (path / MANIFEST).exists())
     unfinished = sorted({int(name) for name in entries} - set(finished))
-    if finished and unfinished and unfinished[0] < finished[-1]:
-        raise VerificationError(
-            f"delivery {folder.name} {unfinished[0]:08d} has no manifest.json, but {finished[-1]:08d} follows it: a gap in the chain"
-        )
     return Outbox(folder, tuple(finished), tuple(unfinished))
 
 

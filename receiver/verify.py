@@ -54,7 +54,7 @@ def verify_file(file: FileEntry, path: Path, where: str) -> None:
     """Check one file against its entry in the manifest. Raises VerificationError."""
     size = path.stat().st_size
     if size != file.bytes:
-        raise VerificationError(f"{where}: has {size} bytes, the manifest says {file.bytes}")
+        raise VerificationError(f"{where}: has {size:,} bytes, the manifest says {file.bytes:,}")
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if digest != file.sha256:
@@ -66,6 +66,6 @@ def verify_file(file: FileEntry, path: Path, where: str) -> None:
     if found.codec != "snappy":
         raise VerificationError(f"{where}: codec is {found.codec}, the contract says snappy")
     if found.rows != file.rows:
-        raise VerificationError(f"{where}: has {found.rows} rows, the manifest says {file.rows}")
+        raise VerificationError(f"{where}: has {found.rows:,} rows, the manifest says {file.rows:,}")
     if file.name == RECEIPTS and not file.rows:
         raise VerificationError(f"{where}: has no rows; it exists only when there are receipts")

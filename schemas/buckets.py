@@ -3,9 +3,10 @@
 import polars as pl
 import polars_hash  # noqa: F401 - registers the `nchash` namespace
 
+from schemas.arrival import DROP_BITS, ROW_BITS
+
 # Iceberg's own vector for the hash, kept so that a changed library is found before it moves a person.
 TEST_VECTOR = ("iceberg", 1210000089)
-NIGHT_BITS, DROP_BITS, ROW_BITS = 15, 16, 32
 FIRST_RECORD_NO = 1_000_000_000
 
 
@@ -13,11 +14,6 @@ def bucket_of(key: pl.Expr, buckets: int) -> pl.Expr:
     """The bucket of a person's key: murmur3_x86_32 of its UTF-8 bytes, sign bit off, modulo the number of buckets. Int32."""
     hashed: pl.Expr = key.nchash.murmur32()  # type: ignore[attr-defined]  # the namespace is registered at run time
     return ((hashed & 0x7FFFFFFF) % buckets).cast(pl.Int32)
-
-
-def arrival_of(night: int, ordinal: int) -> int:
-    """Where the arrivals of a drop begin: night, then the drop's ordinal in it, then the row. Fits 63 bits to night 32767."""
-    return ((night << DROP_BITS) | ordinal) << ROW_BITS
 
 
 def ordinal_of(arrival: pl.Expr) -> pl.Expr:

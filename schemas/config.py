@@ -31,7 +31,7 @@ class Partner(Strict):
 
     name: str = ""
     permissions: tuple[Permission, ...]
-    refresh_persons_per_night: int = Field(default=50_000, ge=1, strict=True)
+    refresh_persons_per_night: int = Field(default=50_000, ge=1, lt=2**63, strict=True)
 
     @property
     def permitted(self) -> frozenset[str]:

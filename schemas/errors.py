@@ -45,6 +45,11 @@ class BugError(LefiError):
     """Something that we did not foresee went wrong on a worker. The text is its kind and place, without any value."""
 
 
+def is_failure(error: BaseException) -> bool:
+    """Whether something went wrong, in Python or, as a panic, in a library written in Rust: not that somebody wants the process to end."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
 def place_of(error: BaseException) -> str:
     """Where an error was raised, by file and line, without any value."""
     frames = traceback.extract_tb(error.__traceback__)

@@ -2,7 +2,7 @@
 
 import re
 
-from schemas.buckets import DROP_BITS, NIGHT_BITS, ROW_BITS
+from schemas.arrival import DROP_BITS, NIGHT_BITS, ROW_BITS
 
 MOST_DIGITS = 10  # of a row's number, which is the longest
 PATTERN = re.compile(r"Q(\d+)-(\d+)-(\d+)")
@@ -22,4 +22,5 @@ def arrival_of_id(text: str) -> int | None:
     if max(map(len, found.groups())) > MOST_DIGITS:
         return None
     night, ordinal, row = map(int, found.groups())
-    return (night << DROP_BITS | ordinal) << ROW_BITS | row if night < 1 << NIGHT_BITS else None
+    fits = night < 1 << NIGHT_BITS and ordinal < 1 << DROP_BITS and row < 1 << ROW_BITS
+    return (night << DROP_BITS | ordinal) << ROW_BITS | row if fits else None

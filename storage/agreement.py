@@ -4,7 +4,7 @@ from pathlib import Path
 
 from schemas.errors import RefusedError
 from schemas.frames import IN_STORE, TABLES
-from storage import folds, outbox, tables
+from storage import commands, folds, outbox, tables
 from storage.workspace import Catalog, Workspace
 
 
@@ -45,12 +45,26 @@ def require_agreement(workspace: Workspace, catalog: Catalog) -> None:
     What a committed run has still to do is no disagreement. An erasure or a rebucketing that was interrupted is refused too.
     """
     require_complete(workspace)
+    commands.require_kept(workspace, catalog.commands)
     under_way = unfinished(workspace)
     disagreement = catalog_and_runs(workspace, catalog, under_way) or catalog_and_outbox(workspace, catalog, under_way)
     for name in TABLES:
         disagreement = disagreement or catalog_and_table(workspace, catalog, name, bool(under_way))
     if disagreement:
         raise RefusedError(f"{disagreement}: the lake was restored or replaced, or the store: give `lefi rebuild {workspace.root}`")
+
+
+def agreed(workspace: Workspace) -> Catalog:
+    """The catalog of a workspace whose parts agree, for who looks without holding it: a night that goes on meanwhile is no disagreement."""
+    while True:
+        catalog, under_way = workspace.catalog(), unfinished(workspace)
+        try:
+            require_agreement(workspace, catalog)
+        except RefusedError:
+            if (workspace.catalog(), unfinished(workspace)) == (catalog, under_way):
+                raise
+        else:
+            return catalog
 
 
 def catalog_and_runs(workspace: Workspace, catalog: Catalog, under_way: list[str]) -> str | None:

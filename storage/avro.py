@@ -29,6 +29,9 @@ BLOCK_ROWS = 4096
 READ_BYTES = 256 << 20  # of content that is held decoded, before it is handed on
 DECODE_ROWS = 1 << 15  # at a time: what is larger costs half as much again, in memory that is asked for and given back
 NONCE = secrets.token_hex(16)  # marks rows of ours between blocks; never written
+# The first and last day, in days and in milliseconds since 1970, that a date and a time can have: receivers can read no others.
+CALENDAR = {pl.Date: (-719_162, 2_932_896), pl.Datetime: (-62_135_596_800_000, 253_402_300_799_999)}
+JUDGED = ("period_from", "period_to")  # of these a rule says what a day outside costs: the record, not the file (R35)
 ARROW = {"string": pa.large_string(), "int": pa.int32(), "long": pa.int64(), "boolean": pa.bool_()}
 LOGICAL = {"date": pa.date32(), "timestamp-millis": pa.timestamp("ms", "UTC"), "decimal": pa.decimal128(12, 2)}
 
@@ -184,8 +187,8 @@ def decoded(
         contents: list[bytes] = []
         first = rows_held = bytes_held = 0
         for number, block in enumerate(found.blocks):
+            contents.append(content_of(file, found, number))  # first: a block that lies about its rows breaks its file
             let_in(block.rows)
-            contents.append(content_of(file, found, number))
             rows_held += block.rows
             bytes_held += len(contents[-1])
             if rows_held >= rows or bytes_held >= READ_BYTES or number + 1 == len(found.blocks):
@@ -262,6 +265,10 @@ def fitted(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
             money = part.to_physical()
             if any(abs(cast(int, end)) >= DECIMAL_LIMIT for end in (money.min(), money.max()) if end is not None):
                 raise BrokenFileError(f"field '{column.name}' has more than 12 digits")
+        if column.name not in JUDGED and (ends := CALENDAR.get(type(column.dtype))):
+            ticks = column.to_physical()
+            if any(not ends[0] <= cast(int, end) <= ends[1] for end in (ticks.min(), ticks.max()) if end is not None):
+                raise BrokenFileError(f"field '{column.name}' lies outside the years 1 to 9999")
     return whole
 
 

@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, BinaryIO
 
 import cramjam
@@ -19,6 +20,7 @@ ADLER_BYTES = 4
 CRC = struct.Struct(">I")
 ZSTD_BYTES = 4 << 20  # decompressed at a time
 LONG_BYTES = 10  # the most that a varint of 64 bits takes
+EMPTY_BYTES = 64  # more than any codec takes for nothing
 CONTENT_LIMIT = 256 << 20  # bytes of one block's content, decompressed: a bomb ends here
 
 
@@ -147,20 +149,25 @@ def read_index(file: BinaryIO) -> AvroFile:
         raise BrokenFileError(f"codec {codec[:80]!r} is not one of {', '.join(CODECS)}")
     marker = scan.take(MARKER_BYTES, "the header")
     blocks: list[Block] = []
-    while scan.at < scan.size:
-        blocks.append(read_block(scan, marker, f"block {len(blocks) + 1}"))
+    for number in count(1):
+        if scan.at >= scan.size:
+            break
+        block = read_block(scan, marker, codec, f"block {number}")
+        if block.rows:  # some writers end a file with a block of none
+            blocks.append(block)
     schema = parse(metadata[b"avro.schema"])
     return AvroFile(sum(block.rows for block in blocks), codec, tuple(blocks), marker, schema, scan.size, smallest(schema))
 
 
-def read_block(scan: Scan, marker: bytes, name: str) -> Block:
-    """Find the block that begins here and pass over it."""
+def read_block(scan: Scan, marker: bytes, codec: str, name: str) -> Block:
+    """Find the block that begins here and pass over it. One of no rows must be empty: its number may be what was damaged."""
     offset = scan.at
     rows, length = scan.long(name), scan.long(name)
     data = scan.at
-    if rows <= 0:
+    if rows < 0 or (rows == 0 and length and (length > EMPTY_BYTES or CODECS[codec](scan.take(length, name)))):
         raise BrokenFileError(f"{name} says that it has {rows} rows")
-    scan.skip(length, name)
+    if rows:
+        scan.skip(length, name)
     if scan.take(MARKER_BYTES, name) != marker:
         raise BrokenFileError(f"{name} does not end with the file's marker")
     return Block(offset, scan.at - offset, rows, data - offset)

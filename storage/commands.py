@@ -14,6 +14,8 @@ from storage.place import place
 from storage.tables import TableFile
 from storage.workspace import Workspace
 
+TURNS = frozenset({"cancel", "rebucket"})  # after one of these the same words are another command
+
 
 @dataclass(frozen=True)
 class Command:
@@ -35,6 +37,16 @@ def read(workspace: Workspace) -> tuple[Command, ...]:
     return tuple(parse(workspace, path) for path in sorted(folder(workspace).glob("*.json")))
 
 
+def require_kept(workspace: Workspace, taken: int) -> None:
+    """Each command up to the last that a night has taken must be there. RefusedError names the first that is not."""
+    kept = {path.stem for path in folder(workspace).glob("*.json")}
+    lost = next((name for name in map("{:06d}".format, range(1, taken + 1)) if name not in kept), None)
+    if lost:
+        raise RefusedError(
+            f"store/commands/{lost}.json is not there, and a night has taken it: restore store/commands from a backup, then give this command again"
+        )
+
+
 def parse(workspace: Workspace, path: Path) -> Command:
     """A command from its file."""
     value = json.loads(path.read_text("utf-8"))
@@ -47,12 +59,17 @@ def give(
 ) -> Command:
     """Write the next command durably. The caller holds the workspace's lock.
 
-    numbered: further arguments, into which the command's number is put. The last command once more, before a night has taken it, is that
-    command: whoever was killed while giving it can give it again.
+    numbered: further arguments, into which the command's number is put. A command once more, before a night has taken it, is that command:
+    whoever was killed while giving it can give it again.
     """
     given = read(workspace)
-    if given and given[-1].number > workspace.catalog().commands and says(given[-1], name, arguments, rows, numbered or {}):
-        return given[-1]
+    for command in reversed(given):
+        if command.number <= workspace.catalog().commands:
+            break
+        if says(command, name, arguments, rows, numbered or {}):
+            return command
+        if command.name in TURNS:
+            break
     number = 1 + max((command.number for command in given), default=0)
     staged = None
     durable.make_folder(folder(workspace))

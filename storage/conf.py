@@ -64,7 +64,7 @@ def read_part(folder: Path, name: str, model: type[Model]) -> Model:
         except UnicodeDecodeError as error:
             raise UsageError(f"conf/{name}.yaml is not UTF-8 (byte {error.start})") from error
     elif name == "partners":
-        raise UsageError(f"conf/partners.yaml is missing in {folder.parent}: say in it who the partners are and what each may be told")
+        raise UsageError(f"{folder}/partners.yaml is missing: say in it who the partners are and what each may be told")
     else:
         text = packaged(f"{name}.yaml")
     try:

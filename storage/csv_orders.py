@@ -21,7 +21,7 @@ def read(path: Path) -> pl.DataFrame:
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     columns: dict[str, list[str | None]] = {name: [] for name in ORDER_LINE.fields}
     try:
-        header = next(rows, [])
+        header = next((row for row in rows if row), [])
         places = {name: header.index(name) for name in columns if name in header}
         for name in columns:
             if name not in places and name not in ORDER_LINE.nullable:

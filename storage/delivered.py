@@ -2,14 +2,25 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 
 from schemas.contracts import DELIVERY_RECORD
+from schemas.errors import BrokenFileError
 from storage import avro
 
 FOUND = pl.Schema({"file": pl.String(), **DELIVERY_RECORD.frame})
+
+
+@contextmanager
+def naming(part: Path) -> Iterator[None]:
+    """Say of which delivered file it is that something is wrong."""
+    try:
+        yield
+    except BrokenFileError as error:
+        raise BrokenFileError(f"{'/'.join(part.parts[-4:])}: {error}: bring it back as it was published") from error
 
 
 def records_between(folder: Path, first: int, last: int) -> pl.DataFrame:
@@ -24,7 +35,7 @@ def records_between(folder: Path, first: int, last: int) -> pl.DataFrame:
 
 def blocks_between(part: Path, first: int, last: int) -> Iterator[pl.DataFrame]:
     """The wanted records of a part, block by block. BrokenFileError when it is damaged."""
-    with part.open("rb") as file:
+    with naming(part), part.open("rb") as file:
         found, layout = avro.index(file, DELIVERY_RECORD)
 
         def block(number: int) -> pl.DataFrame:

@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -95,13 +95,24 @@ def read_head(folder: Path) -> Drop | Oddity:
     if not path.is_file():
         return Oddity(folder.name, "pending", f"R1: drop '{folder.name}': no {HEAD} yet")
     data = path.read_bytes()
+    doubled: list[str] = []
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        doubled.extend(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        return dict(pairs)
+
     try:
-        head = json.loads(data)
+        head = json.loads(data, object_pairs_hook=once)
     except (ValueError, RecursionError):  # also a number of more digits than Python takes
         return Oddity(folder.name, "pending", f"R1: drop '{folder.name}': {HEAD} is not JSON yet")
     if not isinstance(head, dict):
         return Oddity(folder.name, "unreadable", f"R2: drop '{folder.name}': {HEAD} is not an object")
-    return parse_head(folder, head, hashlib.sha256(data).hexdigest())
+    found = parse_head(folder, head, hashlib.sha256(data).hexdigest())
+    if doubled and isinstance(found, Drop):
+        fault = f"R2: drop '{folder.name}': {HEAD}: key {doubled[0]!r} stands there twice"
+        whose = set(doubled) & {"dataset", "business_date", "benefit", "partner"}
+        return Oddity(folder.name, "unreadable", fault) if whose else replace(found, fault=found.fault or fault)
+    return found
 
 
 def parse_head(folder: Path, head: Mapping[str, Any], digest: str) -> Drop | Oddity:
@@ -178,8 +189,11 @@ def check_file(drop: Drop, file: DropFile) -> Path:
     path = place(drop.folder) / file.name
     if not path.is_file():
         raise BrokenFileError(f"R2: drop '{drop.name}': {file.name} is not there")
-    with path.open("rb") as data:
-        digest = hashlib.file_digest(data, "sha256").hexdigest()
+    try:
+        with path.open("rb") as data:
+            digest = hashlib.file_digest(data, "sha256").hexdigest()
+    except PermissionError as error:
+        raise BrokenFileError(f"R2: drop '{drop.name}': {file.name} may not be read: {error.strerror}") from error
     if digest != file.sha256.lower():
         raise BrokenFileError(f"R2: drop '{drop.name}': {file.name} has sha256 {digest[:12]}…, {HEAD} says {file.sha256[:12]}…")
     return path

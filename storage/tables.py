@@ -33,6 +33,7 @@ CHECKPOINT = 10
 FEW = 50  # persons in a file that are asked for one by one; Polars gives up leaving row groups unread somewhere above 100, and is slow then
 NOTHING_ELSE: Mapping[str, int] = {}
 RESTORE = "RESTORE"  # Delta's operation that makes a table what it was
+DECISIVE = frozenset({RESTORE, "WRITE", "CREATE TABLE"})  # WRITE is what our commits are called
 OURS = re.compile(r"(?:night|fold-\d{6})-(\d{6})-")  # how names of our files begin, and the last night that they hold
 
 
@@ -166,8 +167,12 @@ def last_of(table: DeltaTable | None, application: str = APPLICATION) -> int:
 
 
 def is_restored(table: DeltaTable | None) -> bool:
-    """Whether Delta's RESTORE was the last to touch a table."""
-    return table is not None and table.history(1)[0].get("operation") == RESTORE
+    """Whether Delta's RESTORE was the last to say which files a table has; what says nothing of that (VACUUM, SET TBLPROPERTIES) is passed over."""
+    if table is None:
+        return False
+    newest = table.history(1)  # nearly always ours: the others are not read
+    entries = newest if newest[0].get("operation") in DECISIVE else table.history()
+    return next((entry["operation"] for entry in entries if entry.get("operation") in DECISIVE), "") == RESTORE
 
 
 def doublings_of(folder: Path) -> int:
@@ -193,17 +198,28 @@ def read(
     if partner is not None:
         conditions.append(pl.col("partner") == partner)
     rows = pl.concat([pl.scan_parquet(path).select(list(schema)) for path in wanted])
-    return rows.filter(*conditions).cast(schema).collect() if conditions else rows.cast(schema).collect()
+    return collected(rows.filter(*conditions).cast(schema) if conditions else rows.cast(schema), wanted)
 
 
-def read_of(sources: Iterable[TableFile], schema: pl.Schema, who: pl.DataFrame) -> pl.DataFrame:
+def read_of(sources: Sequence[TableFile], schema: pl.Schema, who: pl.DataFrame) -> pl.DataFrame:
     """The rows of some persons, as `schema`. who: (bucket, person). Where they are few only the files and row groups are read that may hold one."""
     found = [pl.DataFrame(schema=schema).lazy()]
     for file in sources:
         here = who.filter(pl.col("bucket").is_between(file.first_bucket, file.last_bucket))
         if file.rows and here.height:
             found.append(pl.scan_parquet(file.path).select(list(schema)).filter(is_one_of(here)).cast(schema))
-    return pl.concat(found).collect()
+    return collected(pl.concat(found), [file.path for file in sources])
+
+
+def collected(rows: pl.LazyFrame, paths: Sequence[str]) -> pl.DataFrame:
+    """Read what was asked for. LefiError, which names the table, when one of its files is damaged; what Polars says of that may hold its data."""
+    try:
+        return rows.collect()
+    except (pl.exceptions.ComputeError, pl.exceptions.PanicException) as error:
+        folder = place(paths[0]).parent
+        raise LefiError(
+            f"{folder.parent.name}/{folder.name}: a file is damaged: bring the table back from a backup, or remove it and give `lefi rebuild`"
+        ) from error
 
 
 def is_one_of(who: pl.DataFrame) -> pl.Expr:

@@ -158,13 +158,16 @@ class Workspace:
             raise LefiError(f"store/catalog.json is not there, and runs/ has runs: store/ was lost: give `lefi rebuild {self.root}`")
 
     def lost_deliveries(self, catalog: Catalog) -> list[str]:
-        """A sentence for each partner whose last delivery is not in the outbox any more; what is erased on schedule keeps its manifest there."""
-        last = [Path("outbox") / name / f"{each.sequence:08d}" for name, each in sorted(catalog.deliveries.items())]
-        return [
-            f"{folder} was published and is not there: bring it back, or its partner misses it and reads no later one"
-            for folder in last
-            if not (self.root / folder).exists()
-        ]
+        """A sentence for each partner of the last night of whom a delivery is not in the outbox any more, about the first of them; what is erased
+        on schedule keeps its manifest there."""
+        lost = []
+        for name, last in sorted(catalog.deliveries.items()):
+            folder = self.outbox / name
+            there = {path.name for path in folder.iterdir()} if folder.exists() else set()
+            missing = [f"{number:08d}" for number in range(1, last.sequence + 1) if f"{number:08d}" not in there]
+            if missing and last.date == catalog.business_date:
+                lost.append(f"outbox/{name}/{missing[0]} was published and is not there: bring it back, or {name} reads no later one")
+        return lost
 
     def write_catalog(self, catalog: Catalog) -> None:
         """Say what is settled."""

@@ -90,8 +90,13 @@ def rule(payments: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
     if payments.height * max(rivals["rivals"].to_list(), default=0) <= PAIRS:
         return reign(overlap(payments, decisions))
     counted = payments.join(rivals, on=["pair", "case_id"], maintain_order="left")
-    turns = counted.with_columns(((pl.col("rivals").cum_sum() - 1) // PAIRS).alias("turn")).partition_by("turn", maintain_order=True)
-    return pl.concat([reign(overlap(turn, decisions)) for turn in turns])
+    cost = pl.col("rivals").fill_null(0).cum_sum()
+    return pl.concat([reign(overlap(turn, decisions)) for turn in in_turns(counted, cost)])
+
+
+def in_turns(rows: pl.DataFrame, cost: pl.Expr) -> list[pl.DataFrame]:
+    """Rows in runs of which each has about PAIRS of cost, in their order. cost: of a row and all before it."""
+    return rows.with_columns((cost // PAIRS).alias("turn")).partition_by("turn", maintain_order=True, include_key=False) or [rows]
 
 
 def overlap(payments: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
@@ -106,9 +111,15 @@ def reign(overlaps: pl.DataFrame) -> pl.DataFrame:
     """(row, decision, first, last): on which days of a payment which decision decides (R30)."""
     counted = overlaps.with_columns(pl.len().over("row").alias("rivals"))
     alone = counted.filter(pl.col("rivals") == 1).select("row", "decision", "first", "last")
-    rivals = counted.filter(pl.col("rivals") > 1).select("row", "decision", "rank", "first", "last")
+    rivals = counted.filter(pl.col("rivals") > 1).select("row", "decision", "rank", "first", "last", "rivals").sort("row")
     if rivals.is_empty():
         return alone
+    of_row = (2 * pl.col("rivals").cast(pl.Int64())).cum_sum().max().over("row")  # as many stretches as ends, each held against all rivals
+    return pl.concat([alone, *(rule_stretches(turn) for turn in in_turns(rivals, of_row))])
+
+
+def rule_stretches(rivals: pl.DataFrame) -> pl.DataFrame:
+    """(row, decision, first, last): on which days which of several decisions decides, the one of the highest rank."""
     ends = (
         pl.concat([rivals.select("row", "first"), rivals.select("row", (pl.col("last") + 1).alias("first"))]).unique().sort("row", "first")
     )
@@ -119,7 +130,7 @@ def reign(overlaps: pl.DataFrame) -> pl.DataFrame:
         .sort("row", "first", "rank")
         .unique(["row", "first"], keep="last")
     )
-    return pl.concat([alone, ruled.select("row", "decision", "first", "last")])
+    return ruled.select("row", "decision", "first", "last")
 
 
 def within(reigns: pl.DataFrame, compensated: pl.DataFrame) -> pl.DataFrame:
@@ -139,11 +150,15 @@ def without_spans(payments: pl.DataFrame, decisions: pl.DataFrame, spans: pl.Dat
 
 
 def layer(pieces: pl.DataFrame) -> pl.DataFrame:
-    """Add `layer` (R31): equal spans that lie over each other become layers; layer k has the days with at least k of them."""
+    """Add `layer` (R31): equal spans that lie over each other become layers; layer k has the days with at least k of them.
+
+    Sorted by row, extent, level, layer and first. Only spans of WORKING_TIME may lie over each other when they come in (R35), but the unit of a
+    benefit can change after that.
+    """
     key = ["row", "extent", "level"]
-    timed = pieces.filter(pl.col("unit") == "WORKING_TIME").sort(*key, "first")
-    deep = timed.filter(pl.col("first") <= pl.col("last").cum_max().shift().over(key)).select(key)
+    pieces = pieces.sort(*key, "first")
     flat = pieces.with_columns(pl.lit(1, pl.Int32()).alias("layer"))
+    deep = pieces.filter(same_as_before(*key) & (pl.col("first") <= pl.col("last").shift())).select(key).unique()
     if deep.is_empty():
         return flat
     shallow = flat.join(deep, on=key, how="anti", nulls_equal=True)
@@ -161,7 +176,7 @@ def layer(pieces: pl.DataFrame) -> pl.DataFrame:
         .with_columns(pl.col("step").cum_sum().alias("depth"), (pl.col("first").shift(-1) - 1).alias("last"))
     )  # the steps of each key come to nought, so that nothing of one reaches the next
     layers = depths.with_columns(pl.int_ranges(1, pl.col("depth") + 1, dtype=pl.Int32()).alias("layer")).explode("layer")
-    return pl.concat([shallow, layers.select(shallow.columns)])
+    return pl.concat([shallow, layers.select(shallow.columns)]).sort(*key, "layer", "first")
 
 
 def same_as_before(*names: str) -> pl.Expr:
@@ -170,8 +185,7 @@ def same_as_before(*names: str) -> pl.Expr:
 
 
 def join_neighbours(pieces: pl.DataFrame) -> pl.DataFrame:
-    """R31: neighbouring days of equal extent and level make one window. Windows come in the contract's order."""
-    pieces = pieces.sort("row", "extent", "level", "layer", "first")
+    """R31: neighbouring days of equal extent and level make one window. Windows come in the contract's order. pieces: as `layer` sorts them."""
     goes_on = same_as_before("row", "extent", "level", "layer") & (pl.col("first") <= pl.col("last").shift() + 1)
     windows = (
         pieces.with_columns((~goes_on).cum_sum().alias("window"))
@@ -181,17 +195,31 @@ def join_neighbours(pieces: pl.DataFrame) -> pl.DataFrame:
     return windows.sort("row", "first", "last", "extent", "level", descending=[False, False, False, True, False], nulls_last=False)
 
 
+def any_nested(windows: pl.DataFrame) -> bool:
+    """Whether windows of one fact lie over each other. windows: in the contract's order."""
+    return bool(windows.select((same_as_before("row") & (pl.col("first") <= pl.col("last").shift())).any()).item())
+
+
+def first_not_counted() -> pl.Expr:
+    """The first day of each window that those before it do not have; of WORKING_TIME, where each layer counts, its first."""
+    after = pl.col("last").cum_max().shift().over("row") + 1
+    return pl.when(pl.col("unit") == "WORKING_TIME").then("first").otherwise(pl.max_horizontal("first", after))
+
+
 def count_units(windows: pl.DataFrame) -> pl.DataFrame:
     """R33: add `units`, what each window adds to those before it."""
-    first, last = pl.col("first").cast(pl.Date()), pl.col("last").cast(pl.Date())
+    nested = any_nested(windows)
+    windows = windows.with_columns((first_not_counted() if nested else pl.col("first")).alias("new"))
+    first, last = pl.col("new").cast(pl.Date()), pl.col("last").cast(pl.Date())
     month_of_first = first.dt.year() * 12 + first.dt.month()
     month_of_last = last.dt.year() * 12 + last.dt.month()
-    counted_to = pl.when(same_as_before("row")).then(month_of_last.shift()).otherwise(OPEN_PAST)  # of one row, months only rise
-    months = month_of_last - pl.max_horizontal(month_of_first, counted_to + 1) + 1
-    windows = windows.with_columns(
-        pl.when(pl.col("unit") == "MONTH").then(months).otherwise(pl.col("last") - pl.col("first") + 1).alias("units")
-    )
-    weekly = windows.filter(pl.col("unit") == "FIVE_DAY_WEEK")
+    so_far = month_of_last.cum_max().over("row") if nested else month_of_last  # else, of one row, months only rise
+    counted_to = pl.when(same_as_before("row")).then(so_far.shift()).otherwise(OPEN_PAST)
+    months = (month_of_last - pl.max_horizontal(month_of_first, counted_to + 1) + 1).clip(lower_bound=0)
+    days = (pl.col("last") - pl.col("new") + 1).clip(lower_bound=0)
+    windows = windows.with_columns(pl.when(pl.col("unit") == "MONTH").then(months).otherwise(days).alias("units"))
+    weekly = windows.filter(pl.col("unit") == "FIVE_DAY_WEEK", pl.col("units") > 0).with_columns(pl.col("new").alias("first"))
+    windows = windows.drop("new")
     if weekly.is_empty():
         return windows
     weekly = weekly.with_columns(((pl.col("first") + 3) // 7).alias("from_week"), ((pl.col("last") + 3) // 7).alias("to_week"))

@@ -1,7 +1,7 @@
 """Which drops of a chain are consumed tonight, and what stops it (R2-R4)."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from statistics import median
 
@@ -34,10 +34,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Obstacle:
-    """What keeps a drop from being consumed. text: for people."""
+    """What keeps a drop from being consumed. text: for people; rejected: of a drop on which QUARANTINE_RATE closed, the rejected records by code."""
 
     code: str
     text: str
+    rejected: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,15 +89,16 @@ def worth_reading(last: date | None, waiting: Iterable[Candidate]) -> list[Candi
     return reachable
 
 
-def gates(rows: int, rejected: int, sizes: Sequence[int], name: str) -> Obstacle | None:
-    """R4's two gates, on a drop that was judged. sizes: rows of the drops consumed before it, newest last."""
-    if rejected > RATE_RECORDS and rejected * 100 > rows * RATE_PERCENT:
-        return Obstacle(
-            QUARANTINE_RATE, f"{name}: {rejected} of {rows} records are rejected, more than {RATE_PERCENT} % and {RATE_RECORDS} records"
-        )
+def gates(rows: int, rejected: Mapping[str, int], sizes: Sequence[int], name: str) -> Obstacle | None:
+    """R4's two gates, on a drop that was judged. rejected: records by code; sizes: rows of the drops consumed before it, newest last."""
+    together = sum(rejected.values())
+    if together > RATE_RECORDS and together * 100 > rows * RATE_PERCENT:
+        codes = ", ".join(f"{count} {code}" for code, count in sorted(rejected.items()))
+        text = f"{name}: {together} of {rows} records are rejected ({codes}), more than {RATE_PERCENT} % and {RATE_RECORDS} records"
+        return Obstacle(QUARANTINE_RATE, text, dict(sorted(rejected.items())))
     usual = usual_rows(sizes)
     if rows > VOLUME_ROWS and usual is not None and not usual / VOLUME_FACTOR <= rows <= usual * VOLUME_FACTOR:
-        return Obstacle(VOLUME, f"{name}: {rows} rows, the last {len(sizes[-VOLUME_WINDOW:])} drops had {usual:g} in the middle")
+        return Obstacle(VOLUME, f"{name}: {rows} rows, the last {len(sizes[-VOLUME_WINDOW:])} drops had {usual:,.10g} in the middle")
     return None
 
 
@@ -124,11 +126,15 @@ def next_state(state: ChainState, result: Cut, business_date: date, off: bool, c
 
 
 def cut_gated(
-    state: ChainState, waiting: Sequence[Candidate], obstacles: Mapping[str, Obstacle], rejected: Mapping[str, int], open_: Collection[str]
+    state: ChainState,
+    waiting: Sequence[Candidate],
+    obstacles: Mapping[str, Obstacle],
+    rejected: Mapping[str, Mapping[str, int]],
+    open_: Collection[str],
 ) -> tuple[Cut, dict[str, Obstacle]]:
     """Cut a chain with its gates; the second result has all obstacles, the gates' too.
 
-    rejected: records rejected by drop, of the drops that were judged; open_: drops that an operator accepted.
+    rejected: records rejected by drop and code, of the drops that were judged; open_: drops that an operator accepted.
 
     A drop that the result consumes and that `rejected` does not name was never judged: a sibling took its place until a gate closed on it.
     """
@@ -137,7 +143,7 @@ def cut_gated(
         result = cut(state.last, waiting, hindered)
         sizes = list(state.sizes)
         for candidate in result.consumed:
-            closed = None if candidate.name in open_ else gates(candidate.rows, rejected.get(candidate.name, 0), sizes, candidate.name)
+            closed = None if candidate.name in open_ else gates(candidate.rows, rejected.get(candidate.name, {}), sizes, candidate.name)
             if closed:
                 hindered[candidate.name] = closed
                 break

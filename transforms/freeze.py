@@ -18,7 +18,8 @@ def freezing(rejected: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     a valid one of the same fact holds with an equal or higher version (after a VERSION_CONFLICT: higher).
     """
     versions = held.select("person", pl.col("benefit").alias("drop_benefit"), "fact_id", pl.col("version").alias("held_version"))
-    cured = pl.col("held_version") >= pl.col("version") + (pl.col("code") == "VERSION_CONFLICT")
+    has, rejected_version = pl.col("held_version"), pl.col("version")  # one more than the highest version that there is would be no version
+    cured = (has > rejected_version) | ((has == rejected_version) & (pl.col("code") != "VERSION_CONFLICT"))
     return (
         rejected.filter(pl.col("code") != "INVALID_PERSONNUMMER")
         .join(versions, on=["person", "drop_benefit", "fact_id"], how="left")

@@ -31,7 +31,7 @@ def choose_slice(queue: pl.DataFrame, current: list[str], throttles: Mapping[str
     turns = ready.unique(["partner", "person"], keep="first", maintain_order=True).select(
         "partner", "person", pl.col("person").cum_count().over("partner").alias("turn")
     )
-    room = pl.col("partner").replace_strict(throttles, return_dtype=pl.Int64)
+    room = pl.col("partner").replace_strict(throttles, default=0, return_dtype=pl.Int64)
     chosen = ready.join(turns, on=["partner", "person"], maintain_order="left").filter(pl.col("turn") <= room)
     unserved = ready.join(chosen, on=["partner", "person"], how="anti").group_by("partner").agg(pl.min("refresh").alias("stuck"))
     return (

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F  # noqa: N812 - the name that everybody k
 from jobs.spark.command import parser, run
 from jobs.spark.contents import compensate, hold
 from jobs.spark.session import start
-from schemas.buckets import arrival_of
+from schemas.arrival import arrival_of
 from schemas.errors import RefusedError
 from storage import commands
 from storage.agreement import require_agreement, table_folder, unfinished
@@ -37,7 +37,7 @@ UNUSED = ("guarantee", "source_run", "bucket", "personnummer", "reason")
 ACTIVE = """
 SELECT partner, person, benefit, from_date FROM (
   SELECT s.*, coalesce(i.person, s.person) AS person_now,
-    row_number() OVER (PARTITION BY s.partner, coalesce(i.person, s.person), s.benefit ORDER BY s.night DESC, s.gone) AS place
+    row_number() OVER (PARTITION BY s.partner, s.person, s.benefit ORDER BY s.night DESC, s.gone) AS place
   FROM subscriptions s LEFT JOIN former i ON i.number = s.person)
   JOIN permitted USING (partner, purpose, benefit)
 WHERE place = 1 AND NOT gone AND (end_date IS NULL OR end_date > :day) AND person = person_now
@@ -109,6 +109,7 @@ SELECT partner, benefit, action, count(*) FROM (
   FROM (SELECT * FROM visible WHERE NOT snapshot) v
   FULL JOIN (
     SELECT p.* FROM picture_before p JOIN groups g ON g.partner = p.partner AND g.person = p.person AND g.benefit = p.benefit
+    JOIN numbers n ON n.person = p.person AND n.personnummer = p.personnummer
     WHERE NOT g.snapshot AND NOT g.frozen) t
   ON v.partner = t.partner AND v.person = t.person AND v.benefit = t.benefit AND v.fact_id = t.fact_id) WHERE action <> 'SAME' GROUP BY ALL
 """
@@ -123,7 +124,8 @@ ORDER BY partner, benefit, action
 PICTURES = """
 SELECT coalesce(v.partner, p.partner) AS partner, coalesce(v.benefit, p.benefit) AS benefit, count(*) AS facts FROM visible v
 FULL JOIN (
-  SELECT p.* FROM picture_after p JOIN groups g ON g.partner = p.partner AND g.person = p.person AND g.benefit = p.benefit WHERE NOT g.frozen) p
+  SELECT p.* FROM picture_after p JOIN groups g ON g.partner = p.partner AND g.person = p.person AND g.benefit = p.benefit
+    JOIN numbers n ON n.person = p.person AND n.personnummer = p.personnummer WHERE NOT g.frozen) p
 ON v.partner = p.partner AND v.person = p.person AND v.benefit = p.benefit AND v.fact_id = p.fact_id
 WHERE NOT (v.content <=> p.content) GROUP BY ALL ORDER BY partner, benefit
 """

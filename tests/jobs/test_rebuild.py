@@ -163,11 +163,17 @@ def test_files_that_are_gone_from_the_ledger_are_found_out_and_made_anew(story: 
     is_whole_again(world, story)
 
 
-def test_a_table_that_delta_restored_is_found_out(story: Story) -> None:
-    """RESTORE leaves the transaction ids as they were; the live files tell the night. The files of the nights after it still lie there."""
-    world = story.world.twin("restored")
+@pytest.mark.parametrize("then", ["nothing", pytest.param("VACUUM", marks=pytest.mark.slow), pytest.param("SET", marks=pytest.mark.slow)])
+def test_a_table_that_delta_restored_is_found_out(story: Story, then: str) -> None:
+    """RESTORE leaves the transaction ids as they were; the live files tell the night, also when somebody has looked after the table since."""
+    world = story.world.twin(f"restored-{then}")
     folder = table_folder(Workspace(world.root), "told")
     DeltaTable(str(folder)).restore(2)
+    if then == "VACUUM":
+        DeltaTable(str(folder)).vacuum()
+        DeltaTable(str(folder)).vacuum(dry_run=False)
+    if then == "SET":
+        DeltaTable(str(folder)).alter.set_table_properties({"delta.logRetentionDuration": "interval 90 days"})
     refused(world, "store/told is of night 2, store/catalog.json of night 4")
     assert rebuilt(world)["told"] == {"found": 2, "rebuilt": 0}
     is_whole_again(world, story)
@@ -235,7 +241,9 @@ def test_nothing_is_rebuilt_while_another_command_writes(story: Story) -> None:
 def test_what_a_night_has_taken_and_nobody_has_any_more_is_named(story: Story) -> None:
     world = story.world.twin("no-commands")
     shutil.rmtree(world.root / "store" / "commands")
-    assert "store/commands/000001.json is not there, and a night has taken it: restore store/commands" in world.lefi("rebuild", code=3).err
+    for command in (("rebuild",), ("nightly", "--business-date", LAST), ("refresh", "--partner", "BOLAGET")):
+        said = world.lefi(*command, code=3).err
+        assert "store/commands/000001.json is not there, and a night has taken it: restore store/commands" in said
     world = story.world.twin("no-run")
     shutil.rmtree(min((world.root / "runs").iterdir()))
     assert "runs/ has no settled run of night 1: restore runs/ from a backup" in world.lefi("rebuild", code=3).err
@@ -258,6 +266,16 @@ def test_an_outbox_that_is_newer_than_the_runs_is_refused(story: Story) -> None:
     shutil.rmtree(max((world.root / "runs").iterdir()))
     refused(world, "the newest in runs/ is")
     assert "runs/ has no settled run of night 4: restore runs/ from a backup" in world.lefi("rebuild", code=3).err
+
+
+def test_tables_that_are_newer_than_the_runs_are_refused(story: Story) -> None:
+    world = story.world.twin("newer-tables")
+    for name in ("runs", "outbox"):
+        shutil.rmtree(world.root / name)
+        shutil.copytree(story.second.root / name, world.root / name)
+    shutil.copy(story.second.root / "store" / "catalog.json", world.root / "store" / "catalog.json")
+    refused(world, "is of night 4, store/catalog.json of night 2")
+    assert "the runs know 2: restore runs/ and outbox/ from a backup that has that night" in world.lefi("rebuild", code=3).err
 
 
 def test_a_delivery_that_was_changed_is_no_source(story: Story) -> None:

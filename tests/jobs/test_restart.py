@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
+from schemas.errors import RefusedError
 from schemas.frames import TABLES
+from storage.agreement import agreed
 from storage.lock import only_writer
 from storage.workspace import Workspace
 from tests.kit import World, numbers, small_story
@@ -187,6 +190,84 @@ def test_where_the_store_is_lost_beside_runs_every_command_names_rebuild(story: 
     world.lefi("rebuild")
     world.night(SECOND)
     assert world.outbox() == story.second
+
+
+@pytest.mark.slow
+def test_killed_at_its_end_and_a_table_restored_rebuild_makes_the_way_free(story: Story) -> None:
+    world = story.world.twin("restored-at-the-end")
+    world.killed_night(SECOND, "settle.catalog")
+    told = DeltaTable(str(world.root / "store" / "told"))
+    told.restore(told.version() - 1)
+    assert "store/told is of night 1, store/catalog.json of night 2" in world.night(SECOND, code=3).err
+    world.lefi("rebuild")
+    ends_as_if_undisturbed(world, story)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("catalog", ["lost", "damaged", "of the run, and a table lost"])
+def test_killed_in_the_first_night_of_all_rebuild_makes_the_way_free(story: Story, tmp_path: Path, catalog: str) -> None:
+    world = World(tmp_path / "ws")
+    small_story(world, FIRST, SECOND, THIRD)
+    world.killed_night(FIRST, "settle.catalog" if catalog.startswith("of") else "commit.after")
+    if catalog == "lost":
+        (world.root / "store" / "catalog.json").unlink()
+    elif catalog == "damaged":
+        (world.root / "store" / "catalog.json").write_text("{", "utf-8")
+    else:
+        shutil.rmtree(world.root / "store" / "told" / "_delta_log")
+    world.night(FIRST, code=3 if catalog.startswith("of") else 1)
+    world.lefi("rebuild")
+    world.night(FIRST)
+    assert world.outbox() == story.world.outbox()
+
+
+def test_what_a_committed_run_has_still_to_publish_and_is_gone_is_told_with_what_helps(story: Story) -> None:
+    world = story.world.twin("no-staging")
+    world.killed_night(SECOND, "commit.after")
+    shutil.rmtree(world.root / "staging")
+    said = world.night(SECOND, code=1).err
+    assert f"run {SECOND}" in said
+    assert "is not there any more" in said
+    assert "restore the whole workspace from a backup" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", ["machine.yaml", "signing key"])
+def test_what_is_wrong_with_the_machine_or_the_key_keeps_no_committed_run_from_its_end(story: Story, wrong: str) -> None:
+    world = story.world.twin(wrong.replace(" ", "-"))
+    world.killed_night(SECOND, "publish")
+    if wrong == "machine.yaml":
+        (world.root / "conf" / wrong).write_text("memory: lots\n", "utf-8")
+    key = ("--signing-key", "/nowhere.pem") if wrong == "signing key" else ()
+    world.night(THIRD, 2, (), *key)
+    assert world.outbox() == story.second
+    assert world.lefi("status", "--json").json["last_night"] == SECOND
+
+
+@pytest.mark.slow
+def test_a_lost_report_of_an_older_night_is_written_again_and_nothing_else(story: Story) -> None:
+    world = story.world.twin("lost-report")
+    world.night(SECOND)
+    report = min((world.root / "runs").iterdir()) / "report.json"
+    was = report.read_bytes()
+    report.unlink()
+    world.night(THIRD)
+    assert world.outbox() == story.third
+    assert report.read_bytes() == was
+
+
+def test_who_looks_while_a_night_settles_looks_again(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = story.world.twin("looked-at")
+    workspace = Workspace(world.root)
+    before = workspace.catalog()
+    world.night(SECOND)
+    after = workspace.catalog()
+    read = iter([before])
+    monkeypatch.setattr(Workspace, "catalog", lambda _: next(read, after))
+    assert agreed(workspace) == after
+    monkeypatch.setattr(Workspace, "catalog", lambda _: before)
+    with pytest.raises(RefusedError, match="the newest in runs/ is"):
+        agreed(workspace)
 
 
 def test_a_second_night_at_the_same_time_is_refused(story: Story) -> None:

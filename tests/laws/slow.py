@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from schemas.buckets import arrival_of
+from schemas.arrival import arrival_of
 from storage.inbox import HEAD
 from tests.kit import CATALOGUE, Row, World
 from tests.oracle import orders as oracle_orders

@@ -19,7 +19,8 @@ Case = tuple[str, str]  # person, case_id
 
 @dataclass
 class Recalculation:
-    """One that was ordered. begun: nights from the first one on; done: its slices that were computed; looked_at: cases that had their turn."""
+    """One that was ordered. begun: nights from the first one on; done: its slices that were computed; looked_at: cases that had their turn; taken:
+    persons who had it; known: number -> key, as of the last night."""
 
     effective: date
     reason: str
@@ -30,6 +31,8 @@ class Recalculation:
     cancelled: bool = False
     done: set[int] = field(default_factory=set)
     looked_at: set[Case] = field(default_factory=set)
+    taken: set[str] = field(default_factory=set)
+    known: dict[str, str] = field(default_factory=dict)
 
 
 def yearly(on: date, born: date, years: int, extent: int | None, income: Decimal) -> int | None:
@@ -72,14 +75,17 @@ def decide(
     for fact in (*received, *(record for record in rejected if record["drop_benefit"] == BENEFIT)):
         key = fact["person"], fact["fact_id"]
         highest[key] = max(highest.get(key, 0), fact["version"])
-    made = []
+    made, unnamed = [], set()
     for person, case_id in sorted({(fact["person"], fact["case_id"]) for fact in held} - order.looked_at):
-        if not last_night and bucket_of[person] not in buckets:
+        if bucket_of[person] not in buckets and (not last_night or person in order.taken):
             continue
         old = deciding({"case_id": case_id}, [fact for fact in held if fact["person"] == person], order.effective)
-        if old is not None and old["guarantee"] is not None and person in births:
+        if old is not None and old["guarantee"] is not None and person not in births:
+            unnamed.add(person)
+        elif old is not None and old["guarantee"] is not None:
             order.looked_at.add((person, case_id))
             made += anew(order, today, old, births[person], highest)
+    order.taken |= {fact["person"] for fact in received if bucket_of[fact["person"]] in buckets} - unnamed
     return sorted(made, key=lambda fact: (bucket_of[fact["person"]], fact["person"], fact["fact_id"]))
 
 
@@ -99,7 +105,9 @@ def anew(order: Recalculation, today: date, old: Fact, born: date, highest: Mapp
 
 
 def rename(order: Recalculation, keys: Mapping[str, str]) -> None:
-    """R11: who turns out to be somebody else has had the turns of both."""
+    """R11: who turns out to be somebody else has had the turns of both, case by case."""
+    changed = {person for number, person in keys.items() if number != person and order.known.get(number) != person}
+    order.taken, order.known = order.taken - changed, dict(keys)
     order.looked_at = {(keys.get(person, person), case_id) for person, case_id in order.looked_at}
 
 

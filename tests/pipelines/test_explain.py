@@ -4,9 +4,12 @@ import io
 from itertools import count
 from typing import Any
 
+import polars as pl
 import pytest
 
-from tests.kit import ANNA, BO, CIA, World, number, span
+from schemas.contracts import BENEFIT_FACT
+from storage import avro
+from tests.kit import ANNA, BO, CIA, World, completed, day, number, span
 
 NIGHT, NEXT, LATER = "2024-05-21", "2024-05-22", "2024-05-23"
 TWINS = count()
@@ -63,6 +66,47 @@ def test_a_payment_names_the_decision_of_each_day_and_of_each_window(told: World
         ("2024-05-08", "2024-05-15", 500, 8, ["D2"]),
     ]
     assert (payment["units"], payment["deviation"], payment["visible"]) == (15, None, True)
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01"])
+def test_a_payment_at_the_ends_of_the_calendar_is_explained(world: World, day: str) -> None:
+    world.partner("BOLAGET", "FK:SJP")
+    world.subscribe("BOLAGET", ANNA, "FK:SJP")
+    first, last = sorted(["2024-05-01", day])
+    world.payment(ANNA, "FK:SJP", "P", first, last)
+    world.night(NIGHT)
+    assert [tuple(each.values()) for each in facts(world)["P"]["decided"]] == [(first, last, None)]
+
+
+def test_a_record_with_days_that_no_date_has_is_named(world: World) -> None:
+    world.partner("BOLAGET", "FK:SJP")
+    world.subscribe("BOLAGET", ANNA, "FK:SJP")
+    world.decision(ANNA, "FK:SJP", "D", "2024-05-01", "2024-05-10")
+    world.decision(ANNA, "FK:SJP", "far", "2024-05-01", "2024-05-10")
+    rows = [completed(BENEFIT_FACT, row, place, day(NIGHT)) for place, row in enumerate(world.waiting.pop("FK:SJP"))]
+    far = pl.when(pl.col("fact_id") == "far").then(pl.lit(3_000_000, pl.Int32()).cast(pl.Date())).otherwise("period_to")
+    frame = pl.DataFrame(rows, schema=BENEFIT_FACT.frame, orient="row").with_columns(far.alias("period_to"))
+    data = avro.header(BENEFIT_FACT, bytes(16)) + avro.encode(frame, BENEFIT_FACT, bytes(16))
+    world.drops(NIGHT, ["FK:SJP"])
+    world.raw_drop(NIGHT, {"dataset": "facts", "benefit": "FK:SJP"}, {"part-0.avro": data}, 2)
+    world.night(NIGHT)
+    assert [(each["code"], each["fact_id"], each["state"]) for each in group(world)["rejected"]] == [("INVALID_PERIOD", "far", "freezes")]
+
+
+def test_what_a_merge_carried_over_is_of_the_delivery_that_told_it(world: World) -> None:
+    other = number("1990-02-02", 981)
+    world.partner("BOLAGET", "FK:SJP")
+    world.person(other)
+    world.subscribe("BOLAGET", ANNA, "FK:SJP")
+    world.decision(ANNA, "FK:SJP", "D", "2024-05-01", "2024-05-10")
+    world.night(NIGHT)
+    world.lefi("rebucket")
+    world.night(NEXT)
+    world.person(ANNA, former_personnummer=other)
+    world.night(LATER)
+    said = facts(world)["D"]["told"]
+    assert [(each["business_date"], each["sequence"], each["action"]) for each in said] == [(NIGHT, 1, "SNAPSHOT")]
+    assert said[0]["file"].startswith("outbox/BOLAGET/00000001/")
 
 
 def test_a_window_over_two_decisions_names_both(world: World) -> None:
@@ -308,7 +352,7 @@ def test_a_malformed_number_is_wrong_usage_and_not_repeated(told: World) -> None
         (["--partner", "BOLAGET", "--person", ANNA, "--benefit", "FK:XX"], "--benefit FK:XX: not in conf/benefits.yaml"),
         (
             ["--partner", "BOLAGET", "--person", BO],
-            "--person: nobody with this number is known: no register record, fact or order has come for it",
+            "--person: nobody with this number is known: no register record or fact has come for it, and no order was accepted",
         ),
     ],
 )

@@ -93,6 +93,19 @@ def test_who_comes_into_a_bucket_that_is_done_is_taken_in_the_last_night(world: 
 
 
 @pytest.mark.slow
+def test_who_was_taken_is_not_taken_again_for_a_new_case(world: World) -> None:
+    june(world, PEOPLE, nights=2)
+    world.night("2018-06-11")
+    done = recalculated(world)
+    for person in PEOPLE:
+        sick(world, person, "new", case_id="another")
+    world.night("2018-06-12")
+    told = amounts(world)
+    assert {person for person in PEOPLE if (person, "new@2018-07-01") in told} == set(PEOPLE) - done
+    assert {person for person in PEOPLE if (person, "D@2018-07-01") in told} == set(PEOPLE)
+
+
+@pytest.mark.slow
 def test_a_slice_whose_night_finds_the_benefit_withheld_is_computed_in_the_next_that_has_it(world: World) -> None:
     june(world, PEOPLE)
     twin = world.twin()

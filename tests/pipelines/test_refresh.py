@@ -1,5 +1,6 @@
 """R16, R17 through whole nights: refreshes by order and by command, in slices under a throttle, while everything else goes on."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -274,6 +275,59 @@ def test_who_changes_number_or_becomes_one_with_another_keeps_the_place_in_the_q
     everybody_knows(world)
     world.partner("BOLAGET", SJP, FP)
     a_full_refresh_changes_nothing(world, NIGHTS[4])
+
+
+def test_who_waits_keeps_the_place_though_the_other_had_one_that_was_closed(world: World) -> None:
+    people = in_turn(world, numbers(40))
+    first, second, ended, waits = people[0], people[1], people[2], people[-1]
+    world.partner("BOLAGET", SJP, refresh_persons_per_night=1)
+    for person in (first, second, ended, waits):
+        world.subscribe("BOLAGET", person, SJP)
+        world.decision(person, SJP, person, "2024-05-01", "2024-05-10")
+    world.night(NIGHTS[0])
+    world.refresh("BOLAGET")
+    world.night(NIGHTS[1])
+    world.end("BOLAGET", ended, SJP)
+    world.night(NIGHTS[2])
+    assert refreshed(world, "BOLAGET") == {(second, SJP)}
+    assert list(progress(world).values()) == [(4, 1, 2)]
+    world.person(waits, former_personnummer=ended)
+    world.night(NIGHTS[3])
+    assert refreshed(world, "BOLAGET") == {(waits, SJP)}
+    assert [(slice_, of) for _, _, slice_, of in named(world, "BOLAGET")] == [(3, 3)]
+    assert progress(world) == {}
+    everybody_knows(world)
+
+
+def test_a_refresh_of_a_subscription_that_ends_in_the_night_of_a_merge_is_not_of_the_others(world: World) -> None:
+    ending, stays = in_turn(world, numbers(2))
+    world.partner("BOLAGET", SJP)
+    world.subscribe("BOLAGET", ending, SJP, until=NIGHTS[2])
+    world.subscribe("BOLAGET", stays, SJP)
+    for person in (ending, stays):
+        world.decision(person, SJP, person, "2024-05-01", "2024-05-10")
+    world.night(NIGHTS[0])
+    world.lefi("refresh", "--partner", "BOLAGET", "--person", ending)
+    world.person(stays, former_personnummer=ending)
+    world.night(NIGHTS[2])
+    assert (refreshed(world, "BOLAGET"), named(world, "BOLAGET"), progress(world)) == (set(), [], {})
+    assert [row["personnummer"] for row in world.records("BOLAGET")] == [stays]  # the ended one's fact is new to the other subscription
+    everybody_knows(world)
+
+
+def test_a_refresh_whose_last_persons_were_erased_is_over(world: World, tmp_path: Path) -> None:
+    people = in_turn(world, numbers(2))
+    watched(world, "BOLAGET", people, SJP, refresh_persons_per_night=1)
+    decided(world, people, SJP)
+    world.night(NIGHTS[0])
+    world.refresh("BOLAGET")
+    world.night(NIGHTS[1])
+    assert list(progress(world).values()) == [(2, 1, 1)]
+    whom = tmp_path / "whom"
+    whom.write_text(f"{people[1]}\n", "utf-8")
+    world.lefi("erase", "--person", str(whom), "--end-subscriptions")
+    world.night(NIGHTS[2])
+    assert (progress(world), named(world, "BOLAGET")) == ({}, [])
 
 
 @pytest.mark.slow

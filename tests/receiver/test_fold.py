@@ -109,11 +109,11 @@ UNFOUNDED = {
     ),
     "corrected of another record": (
         [record("CORRECTED", "x", supersedes=(1, 7))],
-        "R24: CORRECTED supersedes 1/7, the fact's last record is 1/1000000000",
+        "R24: CORRECTED supersedes 1/7, the fact's last record is 1/1,000,000,000",
     ),
     "annulled of an overtaken record": (
         [record("NEW", "x"), record("ANNULLED", "x", supersedes=(1, 1_000_000_000))],
-        "R24: ANNULLED supersedes 1/1000000000, the fact's last record is 2/1000000000",
+        "R24: ANNULLED supersedes 1/1,000,000,000, the fact's last record is 2/1,000,000,000",
     ),
 }
 
@@ -125,7 +125,7 @@ def test_a_change_of_a_fact_that_is_not_there_is_refused(
     deliver(connection, 1, numbered(record("NEW", "x")))
     with pytest.raises(VerificationError) as refused:
         deliver(connection, 2, numbered(*delivery))
-    assert str(refused.value) == f"delivery P 00000002, part-0001.avro: record_no {len(delivery)}000000000: {message}"
+    assert str(refused.value) == f"delivery P 00000002, part-0001.avro: record_no {len(delivery)},000,000,000: {message}"
 
 
 def test_a_deviation_makes_a_group_incomplete_until_a_snapshot(connection: duckdb.DuckDBPyConnection) -> None:

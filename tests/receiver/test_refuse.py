@@ -155,7 +155,7 @@ ALTERATIONS: dict[str, tuple[Callable[[Path], object], str]] = {
         second(lambda document: document["withheld"][0].update(benefit=SJP)),
         ONLY_MANIFEST + "R4: FK:SJP is withheld and has records",
     ),
-    "the order of the parts": (swap_parts, FIRST + "part-0001.avro: record_no 1000000000: R27: record_no rises"),
+    "the order of the parts": (swap_parts, FIRST + "part-0001.avro: record_no 1,000,000,000: R27: record_no rises"),
     "a delivery lost": (
         lambda outbox: shutil.rmtree(outbox / "00000002"),
         "delivery FOLKSAM-TEST 00000002 is missing, 00000003 is there: a gap in the chain",

@@ -16,7 +16,8 @@ from typing import Any
 import polars as pl
 import yaml
 
-from schemas.buckets import arrival_of, bucket_of
+from schemas.arrival import arrival_of
+from schemas.buckets import bucket_of
 from storage.inbox import HEAD
 from tests.kit import CATALOGUE, ORDER_LINE, ROOT, Row, World, avro_rows
 from tests.oracle import facts as oracle_facts

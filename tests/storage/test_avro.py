@@ -516,6 +516,14 @@ def test_an_impossible_count_is_refused(rows):
             check(container(BENEFIT_FACT.schema, (rows, CONTENT)), BENEFIT_FACT)
 
 
+@pytest.mark.parametrize("codec", ["null", "deflate", "snappy", "zstandard"])
+def test_blocks_of_no_rows_are_passed_over(codec):
+    blocks = [(0, b""), (1, CONTENT[:FIRST]), (0, b""), (2, CONTENT[FIRST:]), (0, b"")]
+    file = container(BENEFIT_FACT.schema, *blocks, codec=codec)
+    assert avro.inspect(file, BENEFIT_FACT).rows == 3
+    assert avro.read(file, BENEFIT_FACT).equals(avro.read(container(BENEFIT_FACT.schema, *blocks[1::2], codec=codec), BENEFIT_FACT))
+
+
 def test_a_wrong_size_or_marker_or_header_is_refused_by_name():
     start, block = header_of(BENEFIT_FACT.schema), block_of(3, CONTENT)
     assert refusal(start + number(3) + number(2**50) + block) == "block 1 ends beyond the file, or has a length below 0"
@@ -608,7 +616,7 @@ def test_values_at_the_ends_of_their_ranges_are_read():
     ends = raw(
         version=number(-(2**31)),
         period_from=number(1) + number(2**31 - 1),
-        recorded_at=number(-(2**63)),
+        recorded_at=number(-62_135_596_800_000),
         amount=number(1) + text(b"\xff" * 20 + b"\xfe"),
         spans=number(-1) + number(len(ITEM)) + ITEM + number(1) + ITEM + number(0),
         kind=b"\x82\x80\x00",
@@ -616,10 +624,30 @@ def test_values_at_the_ends_of_their_ranges_are_read():
     found = avro.read(container(BENEFIT_FACT.schema, (1, ends)), BENEFIT_FACT)
     assert found["version"].item() == -(2**31)
     assert found["period_from"].to_physical().item() == 2**31 - 1
-    assert found["recorded_at"].to_physical().item() == -(2**63)
+    assert found["recorded_at"].item() == datetime(1, 1, 1, tzinfo=UTC)
     assert found["amount"].item() == Decimal("-0.02")
     assert found["kind"].item() == "PAYMENT"
     assert found["spans"].item().to_list() == [span, span]
+
+
+@pytest.mark.parametrize("milliseconds", [-62_135_596_800_001, 253_402_300_800_000, -(2**63), 2**63 - 1, 1_716_282_000_000_000_000])
+def test_a_time_that_no_receiver_can_read_breaks_the_file(milliseconds):
+    """Also nanoseconds for milliseconds: a cast of such a time to microseconds would end the night of everybody."""
+    file = container(BENEFIT_FACT.schema, (1, raw(recorded_at=number(milliseconds))))
+    with pytest.raises(BrokenFileError, match="block 1: field 'recorded_at' lies outside the years 1 to 9999"):
+        avro.read(file, BENEFIT_FACT)
+
+
+@pytest.mark.parametrize("days", [-719_163, 2_932_897])
+def test_a_birth_date_that_no_receiver_can_read_breaks_the_file(days):
+    row = {"personnummer": "199001150000", "birth_date": days, "protected": False, "recorded_at": 0}
+    frame = pl.DataFrame([row]).with_columns(
+        pl.col("birth_date").cast(pl.Int32).cast(pl.Date), pl.col("recorded_at").cast(pl.Datetime("ms", "UTC"))
+    )
+    whole = pl.concat([pl.DataFrame(schema=PERSON.frame), frame], how="diagonal").select(list(PERSON.frame))
+    file = avro.header(PERSON, MARKER) + avro.encode(whole, PERSON, MARKER)
+    with pytest.raises(BrokenFileError, match="field 'birth_date' lies outside the years 1 to 9999"):
+        avro.read(file, PERSON)
 
 
 ENDLESS = {"type": "array", "items": "null"}

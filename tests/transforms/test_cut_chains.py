@@ -41,12 +41,13 @@ def night(state: ChainState, drops: Sequence[Drop], today: int, off: bool = Fals
     candidates = [Candidate(each.name, place, each.business_date, each.previous, each.rows) for place, each in enumerate(waiting)]
     broken = {each.name: Obstacle("BROKEN_DROP", "") for each in waiting if each.broken}
     accepted = {each.name for each in waiting if each.accepted}
-    made, _ = cut_gated(state, candidates, broken, {each.name: each.rejected for each in waiting}, accepted)
+    made, _ = cut_gated(state, candidates, broken, {each.name: {CODE: each.rejected} for each in waiting}, accepted)
     after, reason = next_state(state, made, on(today), off, closed)
     assert is_current(made, state, on(today)) == (reason is None)
     return Outcome([each.name.removeprefix("sjp/2024-05-") for each in made.consumed], reason.code if reason else None, after)
 
 
+CODE = "INVALID_SPAN"
 AFTER_MONDAY = ChainState(on(0))
 
 
@@ -119,7 +120,7 @@ def test_a_chain_remembers_the_sizes_of_its_last_ten_drops() -> None:
 
 def test_cut_gated_tells_every_obstacle_that_it_met() -> None:
     waiting = [Candidate("a", 0, on(1), on(0), 100), Candidate("b", 1, on(1), on(0), 100)]
-    made, hindered = cut_gated(AFTER_MONDAY, waiting, {"b": Obstacle("BROKEN_DROP", "no")}, {"a": 100}, ())
+    made, hindered = cut_gated(AFTER_MONDAY, waiting, {"b": Obstacle("BROKEN_DROP", "no")}, {"a": {CODE: 100}}, ())
     assert (made.consumed, made.obstacle, set(hindered)) == ((), hindered["a"], {"a", "b"})
 
 
@@ -127,14 +128,16 @@ def test_texts_name_the_drop_and_what_is_wrong() -> None:
     texts = [
         cut(on(0), [Candidate("sjp/3", 0, on(2), on(1), 1)], {}).obstacle,
         cut(on(0), [Candidate("sjp/3", 0, on(2), None, 1)], {}).obstacle,
-        gates(100, 30, (), "sjp/3"),
-        gates(2000, 0, (10, 20, 30, 40, 55, 60), "sjp/3"),
+        gates(100, {"INVALID_SPAN": 10, "INVALID_EXTENT": 20}, (), "sjp/3"),
+        gates(2000, {}, (10, 20, 30, 40, 55, 60), "sjp/3"),
+        gates(20_000_000, {}, (1_012_345,) * 4 + (1_012_346,) * 4, "sjp/3"),
     ]
     assert [each.text for each in texts if each] == [
         "sjp/3 follows 2024-05-21, the last one consumed is of 2024-05-20",
         "sjp/3 follows none, the last one consumed is of 2024-05-20",
-        "sjp/3: 30 of 100 records are rejected, more than 1 % and 20 records",
+        "sjp/3: 30 of 100 records are rejected (20 INVALID_EXTENT, 10 INVALID_SPAN), more than 1 % and 20 records",
         "sjp/3: 2000 rows, the last 6 drops had 35 in the middle",
+        "sjp/3: 20000000 rows, the last 8 drops had 1,012,345.5 in the middle",
     ]
 
 
@@ -146,7 +149,7 @@ def test_texts_name_the_drop_and_what_is_wrong() -> None:
     [(20, 20, False), (21, 21, True), (2100, 21, False), (2099, 21, True), (10_000, 100, False), (10_000, 101, True), (0, 0, False)],
 )
 def test_more_than_one_percent_and_more_than_twenty_rejected_close_the_gate(rows: int, rejected: int, closes: bool) -> None:
-    closed = gates(rows, rejected, (), "d")
+    closed = gates(rows, {CODE: rejected}, (), "d")
     assert (closed is not None) == closes
     assert closed is None or closed.code == "QUARANTINE_RATE"
 
@@ -174,13 +177,13 @@ def test_more_than_one_percent_and_more_than_twenty_rejected_close_the_gate(rows
     ],
 )
 def test_the_median_of_the_last_ten_measures_drops_of_more_than_a_thousand_rows(rows: int, sizes: tuple[int, ...], closes: bool) -> None:
-    closed = gates(rows, 0, sizes, "d")
+    closed = gates(rows, {}, sizes, "d")
     assert (closed is not None) == closes
     assert closed is None or closed.code == "VOLUME"
 
 
 def test_the_rate_is_named_before_the_volume() -> None:
-    closed = gates(90_000, 9000, (1,) * 5, "d")
+    closed = gates(90_000, {CODE: 9000}, (1,) * 5, "d")
     assert closed is not None
     assert closed.code == "QUARANTINE_RATE"
 
