@@ -9,7 +9,7 @@ import polars as pl
 
 from pipelines.ingest import SUBSCRIPTION_KEY
 from pipelines.plan import permission_frame, read_states
-from schemas.errors import RefusedError, UsageError, masked, require_no_number
+from schemas.errors import RefusedError, UsageError, masked, require_reason
 from schemas.frames import DROPS, IDENTITIES, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS, TABLES
 from schemas.personnummer import is_valid
 from schemas.quarantine import arrival_of_id
@@ -82,7 +82,7 @@ def key_of(workspace: Workspace, number: str) -> str:
 
 def retract(workspace: Workspace, source_run: str, reason: str) -> Mapping[str, Any]:
     """Withdraw every record of a source run from the next night on (R44)."""
-    require_no_number("--reason", reason)
+    require_reason(reason)
     with deciding(workspace):
         received = 0
         for name in ("facts", "quarantine"):
@@ -96,7 +96,7 @@ def retract(workspace: Workspace, source_run: str, reason: str) -> Mapping[str, 
 
 def accept(workspace: Workspace, drop: str, reason: str) -> Mapping[str, Any]:
     """Let a drop through the gates, as it lies there now (R4). RefusedError for one that no gate stops."""
-    require_no_number("--reason", reason)
+    require_reason(reason)
     with deciding(workspace) as catalog:
         folder = workspace.inbox / drop
         if not is_file_name(drop) or not (folder / HEAD).is_file():
@@ -125,7 +125,7 @@ def require_gated(workspace: Workspace, catalog: Catalog, drop: Drop) -> None:
 
 def release(workspace: Workspace, quarantine_id: str, reason: str) -> Mapping[str, Any]:
     """Say that a rejected record freezes nobody any more (R36). RefusedError when there is none with that id."""
-    require_no_number("--reason", reason)
+    require_reason(reason)
     with deciding(workspace) as catalog:
         arrival = arrival_of_id(quarantine_id)
         found = table(workspace, "quarantine", QUARANTINE, catalog.buckets).filter(pl.col("arrival") == pl.lit(arrival, pl.Int64()))

@@ -61,6 +61,8 @@ def rebucket(workspace: Workspace, to: int | None, say: Say) -> Mapping[str, Any
             reach("rebucket.catalog")
             workspace.rebucketing_file.unlink()
             durable.sync_folder(workspace.store)
+        if to not in (None, after):
+            raise UsageError(f"--to {to}: the interrupted doubling to {after} buckets is complete now; give the command again")
         return {"before": before, "after": after, "tables": counted, "amount": amount}
 
 

@@ -15,7 +15,7 @@ from pipelines.side_by_side import note
 from pipelines.take import Bite, split_buckets, standing_subscriptions
 from pipelines.upgrade import require_recoded
 from pipelines.view import Clock, LookedAt, nothing_staged, view
-from schemas.errors import RefusedError, UsageError, require_no_number
+from schemas.errors import RefusedError, UsageError, require_reason
 from schemas.frames import SUBSCRIPTIONS
 from storage import commands, durable, pace, tables
 from storage.conf import read_conf
@@ -43,9 +43,7 @@ class Wish:
             raise UsageError(f"--rule {self.rule}: there is {', '.join(RULES)}")
         if not 1 <= self.nights <= LONGEST:
             raise UsageError(f"--nights {self.nights}: from 1 to {LONGEST}")
-        if not self.reason.strip():
-            raise UsageError("--reason is empty: it stands on every new decision")
-        require_no_number("--reason", self.reason)
+        require_reason(self.reason)
 
 
 def order(workspace: Workspace, wish: Wish) -> Mapping[str, Any]:

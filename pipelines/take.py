@@ -342,6 +342,8 @@ def queue_up(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, TableFi
 def ended_beside_another(choice: Choice, plan: Plan) -> pl.DataFrame:
     """SUBSCRIPTION_KEY of the subscriptions that end tonight, of persons who become one with another tonight: a refresh of theirs is not the other's."""
     moves = choice.linked.moves
+    if not moves:
+        return pl.DataFrame(schema={name: SUBSCRIPTIONS[name] for name in SUBSCRIPTION_KEY})
     standing, active = standing_of(in_buckets({*moves, *moves.values()}, plan), plan)
     return standing.select(SUBSCRIPTION_KEY).join(active, on=SUBSCRIPTION_KEY, how="anti")
 

@@ -88,7 +88,9 @@ def masked(text: str) -> str:
     return NUMBER.sub("(number)", text)
 
 
-def require_no_number(option: str, text: str) -> None:
-    """Refuse a text that goes to partners and into the runs, and has what could be a personnummer. UsageError names the option."""
+def require_reason(text: str) -> None:
+    """Refuse a --reason that says nothing, or has what could be a personnummer: it is kept, and partners read it. UsageError."""
+    if not text.strip():
+        raise UsageError("--reason is empty: it is kept, and partners read it")
     if masked(text) != text:
-        raise UsageError(f"{option} has what could be a personnummer, and is read by partners and kept in runs/: say it without")
+        raise UsageError("--reason has what could be a personnummer, and is read by partners and kept in runs/: say it without")

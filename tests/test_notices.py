@@ -119,6 +119,7 @@ def test_before_the_first_night_there_is_a_page_too(tmp_path: Path) -> None:
     world.root, world.registered = tmp_path / "ws", set()
     world.lefi("status", "--html", str(tmp_path / "site"))
     assert "Ingen dygnskörning är gjord ännu" in said(tmp_path / "site", "index.html")
+    assert "Allt fungerar" not in said(tmp_path / "site", "index.html")
 
 
 def test_a_spell_goes_on_while_since_is_the_same() -> None:

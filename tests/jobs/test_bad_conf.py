@@ -36,6 +36,10 @@ ENGINES = f"{{embedded: {{at_once: 1}}, prism: {{at_once: 1, binary: prism}}, fl
             SOUND.replace("permissions", "refresh_persons_per_night: 0, permissions"),
             "partners.B.refresh_persons_per_night: Input should be greater than or equal to 1, not 0",
         ),
+        (
+            SOUND.replace("permissions", "refresh_persons_per_night: 100000000000000000000, permissions"),
+            "partners.B.refresh_persons_per_night: Input should be less than 9223372036854775808",
+        ),
         ("partners: {B: {}", "conf/partners.yaml is not YAML: "),
         ("partners: {}\npartners: {}", "conf/partners.yaml is not YAML: 'partners' stands there twice, line 2"),
         ("- partners", "conf/partners.yaml: the whole file: "),
@@ -164,6 +168,7 @@ def test_a_damaged_catalog_is_named(world: World, text: str) -> None:
             2,
             "--born-from 2001-01-01 is after --born-to 2000",
         ),
+        (("retract", "--source-run", "FK:SJP/2024-05-21", "--reason", ""), 2, "--reason is empty: it is kept, and partners read it"),
         (("accept", "no-such-drop", "--reason", "r"), 3, "inbox has no drop 'no-such-drop'"),
         (("accept", "../inbox", "--reason", "r"), 3, "inbox has no drop '../inbox'"),
         (("release", "Q1-2-3", "--reason", "r"), 3, "quarantine has no record 'Q1-2-3'"),

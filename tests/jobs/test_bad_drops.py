@@ -7,13 +7,17 @@ import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import fastavro
+import polars as pl
 import pytest
 
 from schemas.contracts import BENEFIT_FACT
+from storage import avro
 from storage.inbox import HEAD
 from tests.kit import ANNA, BO, CATALOGUE, World, avro_bytes, avro_rows, completed, day, number
+from tests.straight import straight
 
 PART = "part-0.avro"
 Spoil = Callable[[World, Path], object]
@@ -309,16 +313,81 @@ def test_a_drop_of_which_much_is_rejected_waits_until_it_is_accepted(world: Worl
     world.decision(BO, "FK:SJP", "D1", "2024-05-01", "2024-05-10")
     world.night("2024-05-21")
     folder = world.folder("FK:SJP", "2024-05-21")
-    assert "QUARANTINE_RATE: fk-sjp-2024-05-21: 30 of 31 records are rejected" in world.drop_text(folder)
+    assert "QUARANTINE_RATE: fk-sjp-2024-05-21: 30 of 31 records are rejected (30 INVALID_PERIOD)" in world.drop_text(folder)
+    assert [each["codes"] for each in world.report()["gates"] if each["state"] == "closed"] == [{"INVALID_PERIOD": 30}]
     assert world.told("BOLAGET") == []
     assert world.drop_text(folder).startswith("stopped ")
+    assert "`lefi accept` it" in world.lefi("status", "--json").json["next"]
     world.lefi("accept", folder.name, "--reason", "looked at")
+    assert world.lefi("status", "--json").json["next"].startswith("the next night: ")
     world.night("2024-05-22")
     assert sorted(world.told("BOLAGET", "action", "personnummer")) == [("DEVIATION", ANNA), ("SNAPSHOT", BO)]
     assert "was consumed already" in world.lefi("accept", folder.name, "--reason", "once more", code=3).err
     (folder.parent / "half").mkdir()
     (folder.parent / "half" / HEAD).write_text('{"source":', "utf-8")
     assert "_drop.json is not JSON yet" in world.lefi("accept", "half", "--reason", "too early", code=3).err
+
+
+def test_what_no_gate_stops_cannot_be_accepted(world: World) -> None:
+    world.partner("BOLAGET", "FK:SJP")
+    world.drops("2024-05-21", but=["FK:FP"])
+    world.night("2024-05-21")
+    for name, head, said in (
+        ("broken", {"dataset": "facts", "benefit": "FK:FP", "source": None}, "source is missing: it is broken, and no gate stops it"),
+        ("unknown", {"dataset": "facts", "benefit": "XX:NO"}, "is of no chain of conf/benefits.yaml: no gate stops it (R4)"),
+        ("orders", {"dataset": "orders", "partner": "BOLAGET"}, "is of no chain of conf/benefits.yaml: no gate stops it (R4)"),
+        ("old", {"dataset": "facts", "benefit": "FK:SJP"}, "is old, FK:SJP is consumed up to 2024-05-21 (R2, R3): no gate stops it"),
+    ):
+        world.raw_drop("2024-05-21", head, {}, name=name)
+        assert said in world.lefi("accept", name, "--reason", "r", code=3).err
+    world.lefi("accept", "n" * 300, "--reason", "r", code=3)
+
+
+def test_a_second_drop_of_a_date_that_was_consumed_is_old_though_it_is_broken(world: World) -> None:
+    world.partner("BOLAGET", "FK:SJP")
+    world.raw_drop("2024-05-21", {"dataset": "facts", "benefit": "FK:SJP", "source": None}, {}, name="a-broken")
+    world.night("2024-05-21")
+    assert [(each["drop"], each["state"]) for each in world.report()["drops"] if each["state"] != "consumed"] == [("a-broken", "old")]
+    assert world.lefi("status", "--json").json["next"].startswith("the next night: ")
+
+
+def test_a_time_of_receipt_in_nanoseconds_breaks_its_drop_and_no_other(world: World) -> None:
+    world.partner("BOLAGET", "FK:SJP", "FK:FP")
+    world.subscribe("BOLAGET", ANNA, "FK:SJP")
+    world.decision(ANNA, "FK:SJP", "D", "2024-05-01", "2024-05-10")
+    world.decision(BO, "FK:FP", "D", "2024-05-01", "2024-05-10")
+    (row,) = [completed(BENEFIT_FACT, row, 0, date(2024, 5, 21)) for row in world.waiting.pop("FK:FP")]
+    nanoseconds = pl.col("recorded_at").dt.timestamp("ns").cast(BENEFIT_FACT.frame["recorded_at"])
+    frame = pl.DataFrame([row], schema=BENEFIT_FACT.frame, orient="row").with_columns(nanoseconds)
+    data = avro.header(BENEFIT_FACT, bytes(16)) + avro.encode(frame, BENEFIT_FACT, bytes(16))
+    world.raw_drop("2024-05-21", {"dataset": "facts", "benefit": "FK:FP"}, {"part-0.avro": data}, 1)
+    world.drops("2024-05-21", ["FK:FP"])
+    world.night("2024-05-21")
+    assert world.told("BOLAGET", "fact_id") == ["D"]
+    assert world.withheld("BOLAGET") == {"FK:FP": "BROKEN_DROP"}
+    assert "field 'recorded_at' lies outside the years 1 to 9999" in world.drop_text(world.folder("FK:FP", "2024-05-21"))
+
+
+def test_a_file_that_may_not_be_read_breaks_its_drop_and_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read everything, so that the refusal is the kernel's in no test that root runs."""
+    world.partner("BOLAGET", "FK:SJP", "FK:FP")
+    world.subscribe("BOLAGET", ANNA, "FK:SJP")
+    for benefit in ("FK:SJP", "FK:FP"):
+        world.decision(ANNA, benefit, "D", "2024-05-01", "2024-05-10")
+    opened = Path.open
+
+    def refusing(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.parent.name.startswith("fk-fp"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **options)
+
+    world.drops("2024-05-21")
+    monkeypatch.setattr(Path, "open", refusing)
+    with straight():
+        world.night("2024-05-21")
+    monkeypatch.undo()
+    assert world.told("BOLAGET", "benefit") == ["FK:SJP"]
+    assert world.withheld("BOLAGET") == {"FK:FP": "BROKEN_DROP"}
 
 
 def test_a_consumed_drop_is_never_consumed_again(world: World) -> None:

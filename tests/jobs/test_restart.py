@@ -177,6 +177,12 @@ def test_a_delivery_that_is_not_in_the_outbox_any_more_is_told_to_the_operator(s
     lost = "outbox/BOLAGET/00000001 was published and is not there: bring it back"
     assert world.lefi("status", "--json").json["next"].startswith(lost)
     assert lost in world.night(SECOND).err
+    assert lost in world.lefi("reconcile").err
+    assert world.lefi("status", "--json").json["next"].startswith(lost)
+    del world.conf["BOLAGET"]
+    world.write_conf()
+    world.night(THIRD)
+    assert world.lefi("status", "--json").json["next"].startswith("the next night: ")
 
 
 @pytest.mark.slow

@@ -229,6 +229,20 @@ def test_nobody_stops_signing_by_mistake(signed: World, monkeypatch: pytest.Monk
     receive(signed, "BOLAGET", None)
 
 
+def test_a_partner_that_left_is_not_asked_for_a_key(signed: World) -> None:
+    del signed.conf["BOLAGET"]
+    signed.write_conf()
+    signed.night(THIRD, 0, (), "--unsigned")
+    signed.night("2024-05-24")
+
+
+def test_a_damaged_manifest_in_the_outbox_is_named(signed: World) -> None:
+    (signed.deliveries("BOLAGET")[-1] / "manifest.json").write_text("{}", "utf-8")
+    said = signed.night(THIRD, 3).err
+    assert f"outbox/BOLAGET/{signed.deliveries('BOLAGET')[-1].name}: manifest.json" in said
+    assert "bring the delivery back as it was published" in said
+
+
 def bad_keys() -> Mapping[str, tuple[bytes, str]]:
     """Files that are no signing key, and what is said of them."""
     private = Ed25519PrivateKey.generate()

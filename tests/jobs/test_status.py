@@ -75,7 +75,13 @@ def test_rejected_records_are_told_by_id_without_the_person(watched: World) -> N
     assert summary["quarantined"] == 1
     (rejected,) = world.lefi("status", "--json").json["quarantine"]
     assert (rejected["benefit"], rejected["code"], rejected["drop"]) == ("FK:SJP", "INVALID_PERIOD", "fk-sjp-2024-05-22")
+    assert world.lefi("status", "--json").json["next"].startswith("1 rejected records freeze somebody")
+    assert (
+        "quarantine has no record"
+        in world.lefi("release", f"Q2-{(1 << 16) + int(rejected['id'].split('-')[1])}-0", "--reason", "r", code=3).err
+    )
     world.lefi("release", rejected["id"], "--reason", "a test")
+    assert world.lefi("status", "--json").json["next"].startswith("the next night: ")
     world.night("2024-05-23")
     assert world.lefi("status", "--json").json["quarantine"] == []
 

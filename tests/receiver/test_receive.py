@@ -81,6 +81,13 @@ def test_an_unfinished_delivery_at_the_end_is_left_alone(outbox: Path, state: Pa
     assert (summary.received, summary.unfinished) == (2, [3, 4])
 
 
+def test_before_a_delivery_without_manifest_that_others_follow_all_are_received(outbox: Path, state: Path) -> None:
+    (outbox / "00000002" / MANIFEST).unlink()
+    with pytest.raises(VerificationError, match=r"00000002 has no manifest.json, but 00000003 follows it: a gap in the chain"):
+        receive(outbox, state)
+    assert picture(state)["fact_id"].to_list() == ["a", "b", "c"]
+
+
 def test_erased_deliveries_are_no_fault(outbox: Path, state: Path) -> None:
     receive(outbox, state)
     shutil.rmtree(outbox / "00000001")

@@ -24,6 +24,11 @@ def test_empty_is_null_where_null_is_allowed_and_text_elsewhere(tmp_path: Path) 
     assert frame.rows() == [("", 7, "", None, None, None, None, None, None, None)]
 
 
+@pytest.mark.parametrize("before", ["\n", "\r\n\n", "\ufeff\n"])
+def test_blank_lines_count_for_nothing_before_the_header_too(tmp_path: Path, before: str) -> None:
+    assert read(written(tmp_path, f"{before}{HEADER}\n\n,7,,,,,,,,\n")).height == 1
+
+
 def test_a_header_alone_is_no_rows(tmp_path: Path) -> None:
     assert read(written(tmp_path, HEADER)).schema == ORDER_LINE.frame
     assert read(written(tmp_path, f"{HEADER}\r\n\r\n")).height == 0

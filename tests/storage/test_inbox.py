@@ -82,6 +82,16 @@ def test_a_head_with_chain_and_date_but_else_wrong_is_a_broken_drop(tmp_path: Pa
     assert drop.chain == "FK:SJP"
 
 
+@pytest.mark.parametrize(
+    ("key", "state"), [("files", "broken"), ("source", "broken"), ("benefit", "unreadable"), ("business_date", "unreadable")]
+)
+def test_a_key_that_stands_twice_is_not_guessed_at(tmp_path: Path, key: str, state: str) -> None:
+    found = head(tmp_path, f"{json.dumps(SOUND)[:-1]}, {json.dumps({key: SOUND[key]})[1:]}")
+    said = found.reason if isinstance(found, Oddity) else found.fault
+    assert said == f"R2: drop 'drop': _drop.json: key '{key}' stands there twice"
+    assert (isinstance(found, Oddity) and found.state == "unreadable") == (state == "unreadable")
+
+
 @pytest.mark.parametrize("text", [None, 20240521, "2024-5-21", "20240521", "2024-02-30", "2024-W21-2", " 2024-05-21", "２０２４-05-21"])
 def test_a_date_has_one_form(text: Any) -> None:
     assert iso_date(text) is None

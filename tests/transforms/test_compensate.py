@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 from typing import Any
+from unittest import mock
 
 import polars as pl
 import pytest
@@ -335,7 +336,7 @@ LEVELS = st.sampled_from([None, None, "GRUND", "Å"])
 
 @st.composite
 def spans(draw: st.DrawFn, first: int, last: int, may_overlap: bool) -> list[Row]:
-    """Spans that R35 lets through, within a period, in any order."""
+    """Spans within a period, in any order."""
     edges = draw(st.lists(st.integers(first, last), max_size=8))
     pairs = list(zip(edges[::2], edges[1::2], strict=False)) if may_overlap else pairs_apart(sorted(edges))
     return [
@@ -365,11 +366,12 @@ BENEFITS = ["FK:SJP", "FK:TFP", "FK:TFP", "FK:AS", "FK:SA", "PM:LINT"]
 
 @st.composite
 def any_fact(draw: st.DrawFn, benefits: list[str]) -> Row:
-    """A sound fact of one of two persons, of one of some benefits."""
+    """A fact of one of two persons, of one of some benefits, sound or once sound."""
     benefit = draw(st.sampled_from(benefits))
     kind = draw(st.sampled_from(["DECISION"] * 4 + ["PAYMENT"] * 4 + ["RECOVERY_CLAIM", "LIFE_CERTIFICATE"]))
     first, last = sorted((draw(OFFSETS), draw(OFFSETS)))
     bounded = kind in ("PAYMENT", "RECOVERY_CLAIM")
+    unit_has_changed = draw(st.integers(0, 4)) == 0  # spans that came in as those of WORKING_TIME may lie over each other
     open_from, open_to = (not bounded and draw(st.integers(0, 4)) == 0 for _ in range(2))
     return fact(
         kind,
@@ -382,7 +384,7 @@ def any_fact(draw: st.DrawFn, benefits: list[str]) -> Row:
         extent_permille=draw(st.none() | EXTENTS),
         stated_days=draw(st.none() | st.integers(0, 12)),
         refers_to=draw(st.none() | st.sampled_from(["F00", "F01", "F02", "F03"])),
-        spans=draw(spans(first, last, UNITS[benefit] == "WORKING_TIME")) if draw(st.integers(0, 4)) else [],
+        spans=draw(spans(first, last, UNITS[benefit] == "WORKING_TIME" or unit_has_changed)) if draw(st.integers(0, 4)) else [],
     ) | {"period_from": None if open_from else START + timedelta(first), "period_to": None if open_to else START + timedelta(last)}
 
 
@@ -408,6 +410,23 @@ def test_any_facts_are_compensated_as_day_by_day(facts: list[Row]) -> None:
         expected |= oracle.compensate(own, UNITS[benefit])
     for row in result.to_dicts():
         assert {name: row[name] for name in ("windows", "units", "deviation")} == expected[row["fact_id"]]
+
+
+@settings(max_examples=30, deadline=None)
+@given(facts=any_facts(18), pairs=st.sampled_from([1, 3, 10]))
+def test_any_facts_are_compensated_alike_however_few_are_looked_at_at_a_time(facts: list[Row], pairs: int) -> None:
+    named = [row | {"fact_id": f"F{place:02}"} for place, row in enumerate(facts)]
+    with mock.patch("transforms.compensate.PAIRS", pairs):
+        turned = compensated(*named)
+    assert turned == compensated(*named)
+
+
+def test_many_payments_of_which_none_has_a_decision_do_not_decide_anything() -> None:
+    with mock.patch("transforms.compensate.PAIRS", 3):
+        rows = compensated(
+            *(fact(case_id="D", fact_id=f"D{place}") for place in range(3)), payment("05-01", "05-02"), fact("PAYMENT", "05-01", "05-02")
+        )
+    assert [rows[name]["deviation"] for name in ("P", "F")] == ["PERIOD_MISMATCH"] * 2
 
 
 @settings(max_examples=20, deadline=None)

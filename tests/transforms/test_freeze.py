@@ -43,6 +43,12 @@ def test_a_record_freezes_until_its_fact_is_held_with_as_high_a_version(code: st
     assert frozen([rejected(code)], facts) == ({(ANNA, SJP): code} if freezes else {})
 
 
+def test_a_conflict_at_the_highest_version_that_there_is_freezes_too() -> None:
+    highest = 2**31 - 1
+    assert frozen([rejected("VERSION_CONFLICT", highest)], [fact(version=highest)]) == {(ANNA, SJP): "VERSION_CONFLICT"}
+    assert frozen([rejected("INVALID_SPAN", highest)], [fact(version=highest)]) == {}
+
+
 @pytest.mark.parametrize("other", [{"person": BO}, {"benefit": FP}, {"fact_id": "G"}])
 def test_another_persons_benefits_or_fact_cures_nothing(other: Row) -> None:
     assert frozen([rejected()], [fact(version=9) | other]) == {(ANNA, SJP): "INVALID_SPAN"}
