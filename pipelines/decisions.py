@@ -104,9 +104,9 @@ def accept(workspace: Workspace, drop: str, reason: str) -> Mapping[str, Any]:
         found = read_head(folder)
         if isinstance(found, Oddity):
             raise RefusedError(f"inbox/{drop} is no drop that could be consumed: {found.reason}")
-        require_gated(workspace, catalog, found)
         if drop in set(table(workspace, "drops", DROPS, 0)["drop"]):
             raise RefusedError(f"drop '{drop}' was consumed already, and is never consumed again (R6)")
+        require_gated(workspace, catalog, found)
         commands.give(workspace, "accept", {"drop": drop, "sha256": found.sha256, "reason": reason})
         return {"drop": drop, "sha256": found.sha256}
 
