@@ -302,7 +302,9 @@ def drop_states(verdict: Verdict, plan: Plan) -> list[dict[str, str]]:
         if waiting.ordinal in consumed:
             state, code, text = "consumed", "", ""
         elif drop.chain and (last := verdict.states[drop.chain].last) and drop.business_date <= last:
+            own = faults.get(drop.name)
             state, code, text = "old", "", f"R2: {drop.chain} is consumed up to {last}, by another drop of its date"
+            text += f"; of this one: {own.code}: {own.text}" if own else ""
         elif drop.name in faults:
             code, text = faults[drop.name].code, faults[drop.name].text
             state = "stopped" if code in GATES else "broken"

@@ -134,7 +134,13 @@ def test_a_drop_is_not_held_against_one_on_which_a_gate_has_closed(world: World)
     world.night("2024-05-22", 0, ["FK:SJP"])
     assert world.withheld("BOLAGET") == {}
     assert len(world.told("BOLAGET")) == 100
-    assert world.drop_text(world.root / "inbox" / "sjp-1a").startswith("stopped QUARANTINE_RATE: sjp-1a: 30 of 100 records are rejected")
+    said = world.drop_text(world.root / "inbox" / "sjp-1a")
+    assert said.startswith(
+        "old : R2: FK:SJP is consumed up to 2024-05-22, by another drop of its date; of this one: QUARANTINE_RATE: sjp-1a: 30 of 100"
+    )
+    assert [(each["drop"], each["codes"]) for each in world.report()["gates"] if each["state"] == "closed"] == [
+        ("sjp-1a", {"INVALID_PERIOD": 30})
+    ]
     assert world.drop_text(world.root / "inbox" / "sjp-2") == "consumed : "
     assert world.drop_text(unwanted) == "old : R2: FK:SJP is consumed up to 2024-05-22, by another drop of its date"
     everybody_knows(world)
