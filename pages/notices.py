@@ -246,7 +246,7 @@ def switch(name: str, language: str) -> str:
 def now(language: str, spells: Sequence[Spell], conf: Mapping[str, Any]) -> Iterable[str]:
     """What is withheld."""
     said = SAID[language]
-    held = [spell for spell in spells if not spell.until]
+    held = [spell for spell in spells if not spell.until and (spell.benefit == PERSONS or spell.benefit in conf["benefits"])]
     if not held:
         yield paragraph(said["all_well"], "good")
         return
