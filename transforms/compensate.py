@@ -196,8 +196,9 @@ def join_neighbours(pieces: pl.DataFrame) -> pl.DataFrame:
 
 
 def any_nested(windows: pl.DataFrame) -> bool:
-    """Whether windows of one fact lie over each other. windows: in the contract's order."""
-    return bool(windows.select((same_as_before("row") & (pl.col("first") <= pl.col("last").shift())).any()).item())
+    """Whether windows of one fact lie over each other, but for WORKING_TIME, where each layer counts. windows: in the contract's order."""
+    meet = same_as_before("row") & (pl.col("first") <= pl.col("last").shift()) & (pl.col("unit") != "WORKING_TIME")
+    return bool(windows.select(meet.any()).item())
 
 
 def first_not_counted() -> pl.Expr:
