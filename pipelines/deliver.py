@@ -143,11 +143,7 @@ class Delivery(Description):
 def decide(_: object, intakes: Sequence[Intake], choice: Choice, plan: Plan) -> Verdict:
     """Close the gates, cut the chains for good, and say what is withheld and why (R2-R5)."""
     judged = {plan.by_ordinal(ordinal).name for chain, made in choice.cuts.items() for ordinal in (c.ordinal for c in made.consumed)}
-    rejected: dict[str, Counter[str]] = {name: Counter() for name in judged}
-    for intake in intakes:
-        for (ordinal, code), count in intake.counted.items():
-            if code not in ("NEW", "SAME"):
-                rejected.setdefault(plan.by_ordinal(ordinal).name, Counter())[code] += count
+    rejected = {name: Counter[str]() for name in judged} | rejected_by_drop(intakes, plan)
     cuts: dict[str, Cut] = {PERSONS_CHAIN: choice.cuts[PERSONS_CHAIN]}
     retry: dict[str, Obstacle] = {}
     obstacles = dict(choice.faults)
@@ -171,6 +167,16 @@ def decide(_: object, intakes: Sequence[Intake], choice: Choice, plan: Plan) -> 
     current = [benefit for benefit in plan.conf.benefits if benefit not in withheld]
     refreshes = decide_refreshes(intakes, current, plan)
     return Verdict(cuts, states, withheld, excluded, choice.orders, obstacles, choice, tuple(intakes), refreshes, retry)
+
+
+def rejected_by_drop(intakes: Sequence[Intake], plan: Plan) -> dict[str, Counter[str]]:
+    """The rejected records of each drop of facts that has some, by code."""
+    found: dict[str, Counter[str]] = {}
+    for intake in intakes:
+        for (ordinal, code), count in intake.counted.items():
+            if code not in ("NEW", "SAME"):
+                found.setdefault(plan.by_ordinal(ordinal).name, Counter())[code] += count
+    return found
 
 
 def decide_refreshes(intakes: Sequence[Intake], current: list[str], plan: Plan) -> Refreshes:

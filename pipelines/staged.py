@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.deliver import AUDIT, FACTS_HELD, UNITS_PAID, Delivered, Delivery, Verdict
+from pipelines.deliver import AUDIT, FACTS_HELD, UNITS_PAID, Delivered, Delivery, Verdict, rejected_by_drop
 from pipelines.ingest import WITH_THE_BITES
 from pipelines.plan import Plan
 from pipelines.recalculation import computed_rows, progress
@@ -208,11 +208,7 @@ def gates(verdict: Verdict, plan: Plan) -> list[dict[str, Any]]:
 
     rejected, codes: records, together and by code; usual: the median of the drops consumed before it, null while there are too few of them.
     """
-    rejected: dict[str, Counter[str]] = {}
-    for intake in verdict.intakes:
-        for (ordinal, code), number in intake.counted.items():
-            if code not in (NEW, SAME):
-                rejected.setdefault(plan.by_ordinal(ordinal).name, Counter())[code] += number
+    rejected = rejected_by_drop(verdict.intakes, plan)
     found = []
     for benefit in plan.conf.benefits:
         sizes = list(plan.states.get(benefit, ChainState()).sizes)
