@@ -30,7 +30,11 @@ LOOK = "look"  # the run of what only looks, as its folder under staging is call
 NOTHING: Mapping[str, tuple[TableFile, ...]] = {}
 UNLIMITED = Room()
 GOING_ON = "going-on"
-PLACE_DIGITS = 12  # of names of folders that are nobody else's; they never leave staging
+
+
+def own_name() -> str:
+    """A name for a folder that is nobody else's. It never leaves staging, and begins with a letter: twelve digits alone could be a personnummer."""
+    return f"p{uuid4().hex[:11]}"
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ class Plan:
 
     def for_a_call(self) -> "Plan":
         """The same plan with a folder for one call of a step."""
-        return replace(self, call=uuid4().hex[:PLACE_DIGITS])
+        return replace(self, call=own_name())
 
     @property
     def is_going_on(self) -> bool:
@@ -145,7 +149,7 @@ class Plan:
 
     def begin(self) -> "Plan":
         """The same plan with a folder for one run of a pipeline, in which a file lies as long as what it makes is wanted."""
-        begun = replace(self, attempt=uuid4().hex[:PLACE_DIGITS], call="")
+        begun = replace(self, attempt=own_name(), call="")
         begun.staging.mkdir(parents=True, exist_ok=True)
         (begun.staging / GOING_ON).write_bytes(b"")
         return begun
