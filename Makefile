@@ -75,4 +75,4 @@ lock:                               ## pin all versions anew
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra mutation --generate-hashes --no-header --python-version 3.11 -o requirements/mutation.lock
 
 clean:
-	rm -rf .venv .venv-docs .venv-duckdb jobs/spark/jars site demo build *.egg-info
+	rm -rf .venv .venv-docs .venv-duckdb .engines jobs/spark/jars site demo build spark-warehouse *.egg-info .hypothesis .*_cache

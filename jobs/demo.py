@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     for night in range(NIGHTS):
         day = began + timedelta(days=night)
         say(f"{night + 2}. the night of {day}")
-        show(nightly(root, day, "embedded", lambda text: say(f"   {text}")))
+        show(nightly(root, day, "embedded", lambda text: say(f"   {text}")), root)
         seen = visible(workspace)
         for partner in sorted(seen):
             state = root / "pictures" / f"{partner}.duckdb"

@@ -13,6 +13,7 @@ from jobs.schemas import publish
 from schemas import contracts
 from schemas.frames import IN_STORE, TABLES
 from storage.conf import packaged_benefits
+from storage.tables import stored
 
 REFERENCE = "reference.md"
 CONTRACTS = (contracts.BENEFIT_FACT, contracts.PERSON, contracts.ORDER_LINE, contracts.RECEIPT, contracts.DELIVERY_RECORD)
@@ -34,12 +35,22 @@ def commands() -> Iterator[str]:
     for name, command in sorted(group.commands.items()):
         yield f"### `lefi {name}`\n"
         yield f"{command.help}\n"
-        yield from table(("argument", "says"), ((f"`{' '.join(spelled(p))}`", p.help or "") for p in command.params))
+        yield from table(("argument", "says"), ((f"`{' '.join(spelled(p))}`", said(p)) for p in command.params))
 
 
 def spelled(parameter: Any) -> list[str]:
     """How an argument is written on the command line."""
     return [parameter.metavar or parameter.name.upper()] if parameter.param_type_name == "argument" else list(parameter.opts)
+
+
+def said(parameter: Any) -> str:
+    """What an argument is for, whether it must be there, and what holds when it is not."""
+    more = ["required"] if parameter.required and parameter.param_type_name == "option" else []
+    if isinstance(parameter.default, str | int) and not parameter.is_flag:
+        more.append(f"default: `{parameter.default}`")
+    if parameter.envvar:
+        more.append(f"or in the environment: `{parameter.envvar}`")
+    return " ".join([parameter.help or "", *([f"({'; '.join(more)})"] if more else [])]).strip()
 
 
 def avro_type(kind: Any) -> str:
@@ -69,15 +80,15 @@ def records() -> Iterator[str]:
 
 
 def dtype(kind: pl.DataType) -> str:
-    """A Polars type in a word."""
-    return "Enum" if isinstance(kind, pl.Enum) else str(kind)
+    """A Polars type in a word; a moment is in UTC."""
+    return "Datetime, microseconds" if isinstance(kind, pl.Datetime) else str(kind)
 
 
 def state(tables: Mapping[str, pl.Schema]) -> Iterator[str]:
-    """The tables of store/ and lake/."""
+    """The tables of store/ and lake/, as they lie on disk."""
     for name, schema in tables.items():
         yield f"### {'store' if name in IN_STORE else 'lake'}/{name}\n"
-        yield from table(("column", "type"), ((column, dtype(kind)) for column, kind in schema.items()))
+        yield from table(("column", "type"), ((column, dtype(kind)) for column, kind in stored(schema).items()))
 
 
 def reference() -> str:

@@ -19,9 +19,9 @@ ACTIONS = ("start", "stop", "status")
 def engines(action: str, engine: str, conf: Path | None, say: Say) -> dict[str, Any]:
     """Start, stop or look at an engine. conf: a folder whose engines.yaml holds in place of the packaged one. UsageError for other words."""
     if action not in ACTIONS:
-        raise UsageError(f"lefi engines {action}: there is {', '.join(ACTIONS)}")
+        raise UsageError(f"engines {action}: there is {', '.join(ACTIONS)}")
     if engine not in PARTS:
-        raise UsageError(f"lefi engines {action} {engine}: there is {', '.join(PARTS)}")
+        raise UsageError(f"engines {action} {engine}: there is {', '.join(PARTS)}")
     cluster: Cluster = getattr(read_engines(conf or Path()), engine)
     if cluster.environment != "EXTERNAL":
         raise UsageError(

@@ -85,12 +85,12 @@ def generate(
     return {"first": days[0], "last": days[-1], "drops": made, "kept": kept, "rows": rows}
 
 
-def show(summary: Mapping[str, Any]) -> None:
+def show(summary: Mapping[str, Any], workspace: Path) -> None:
     """The summary for people: what there is now, and what to do next."""
     rows = ", ".join(f"{count:,} {dataset}" for dataset, count in summary["rows"].items())
     kept = f", {summary['kept']} were there already" if summary["kept"] else ""
     print(f"{summary['drops']} drops made{kept}: {rows}, from {summary['first']} to {summary['last']}")
-    print(f"Next: `lefi nightly WORKSPACE --business-date {summary['first']}`, then the dates after it.")
+    print(f"Next: `lefi nightly {workspace} --business-date {summary['first']}`, then the dates after it.")
 
 
 def stems() -> list[str]:

@@ -79,6 +79,11 @@ def say(text: str) -> None:
     print(over + masked(text), file=sys.stderr, flush=True)
 
 
+def tell(text: str) -> None:
+    """What a command came to, for people, on stdout; a number that could be a person's is not repeated."""
+    print(masked(text))
+
+
 def complain(text: str) -> None:
     """An error, for people, on stderr."""
     say(f"lefi: {text}")
@@ -148,7 +153,7 @@ def init(
     finish(
         {"workspace": str(made.root), "buckets": buckets},
         as_json,
-        lambda _: say(
+        lambda _: tell(
             f"{made.root} is ready. Next: write {made.root}/conf/partners.yaml, or `lefi generate {made.root} --persons 1000 --nights 3 --seed 1`."
         ),
     )
@@ -170,7 +175,7 @@ def nightly(
     from jobs.nightly import nightly as run
     from jobs.nightly import show
 
-    finish(run(workspace, business_date, runner, say, signing_key, unsigned, memory), as_json, show)
+    finish(run(workspace, business_date, runner, say, signing_key, unsigned, memory), as_json, lambda s: show(s, workspace))
 
 
 @app.command(epilog="Example: lefi status ws; lefi status ws --html notices")
@@ -211,10 +216,10 @@ def generate(
 
     with counted("drops", nights * len(stems())) as step:
         made = make(workspace, persons, nights, seed, start, scenario, step)
-    finish(made, as_json, show)
+    finish(made, as_json, lambda s: show(s, workspace))
 
 
-@app.command(epilog="Example: lefi refresh ws --partner FOLKSAM-TEST --benefit FK:SJP")
+@app.command(epilog="Example: lefi refresh ws --partner LIVBOLAGET-TEST --benefit FK:SJP")
 def refresh(
     workspace: WorkspaceArgument,
     partner: Annotated[str, typer.Option(help="Whose picture is to be sent again.")],
@@ -247,11 +252,11 @@ def retract(
 
     def show(summary: Mapping[str, Any]) -> None:
         if summary["records"]:
-            say(f"{summary['records']} records of {summary['source_run']} count as never received from the next night on")
+            tell(f"{summary['records']} records of {summary['source_run']} count as never received from the next night on")
         else:
-            say(f"nothing was ever received of {summary['source_run']}: nothing to do; what comes of it later is new (R44)")
+            tell(f"nothing was ever received of {summary['source_run']}: nothing to do; what comes of it later is new (R44)")
         if summary["source_run"].startswith("recalculation-"):
-            say(f"nights to come of a recalculation go on: `lefi recalculate --cancel {summary['source_run']}` stops them")
+            tell(f"nights to come of a recalculation go on: `lefi recalculate --cancel {summary['source_run']}` stops them")
 
     finish(withdraw(workspace_at(workspace), source_run, reason), as_json, show)
 
@@ -269,7 +274,7 @@ def accept(
     finish(
         let_through(workspace_at(workspace), drop, reason),
         as_json,
-        lambda s: say(f"{s['drop']} is accepted: the two gates let it through, as it lies there now"),
+        lambda s: tell(f"{s['drop']} is accepted: the two gates let it through, as it lies there now"),
     )
 
 
@@ -283,7 +288,9 @@ def release(
     """Say that a rejected record freezes nobody any more."""
     from pipelines.decisions import release as let_go
 
-    finish(let_go(workspace_at(workspace), quarantine_id, reason), as_json, lambda s: say(f"{s['id']} is released, from the next night on"))
+    finish(
+        let_go(workspace_at(workspace), quarantine_id, reason), as_json, lambda s: tell(f"{s['id']} is released, from the next night on")
+    )
 
 
 @app.command(epilog="Example: lefi reconcile ws --heal")
@@ -303,7 +310,7 @@ def reconcile(
 
 
 @app.command(
-    epilog='Example: lefi recalculate ws --rule guarantee --effective 2018-06-01 --reason "New amounts" --first-night 2018-06-09 --nights 3 --plan'
+    epilog='Example: lefi recalculate ws --rule guarantee --effective 2018-07-01 --reason "New amounts" --first-night 2018-06-11 --nights 3 --plan'
 )
 def recalculate(
     workspace: WorkspaceArgument,
@@ -328,7 +335,7 @@ def recalculate(
     finish(run(workspace, rule, effective, reason, first_night, nights, plan, cancel, page), as_json, show)
 
 
-@app.command(epilog="Example: lefi explain ws --partner FOLKSAM-TEST --person - < number.txt")
+@app.command(epilog="Example: lefi explain ws --partner LIVBOLAGET-TEST --person - < number.txt")
 def explain(
     workspace: WorkspaceArgument,
     partner: Annotated[str, typer.Option(help="The partner that asks.")],
@@ -388,7 +395,7 @@ def compact(
 @app.command(epilog="Example: lefi rebucket ws --to 128")
 def rebucket(
     workspace: WorkspaceArgument,
-    to: Annotated[int | None, typer.Option(help="How many buckets there are to be: twice as many as there are, or as many.")] = None,
+    to: Annotated[int | None, typer.Option(help="The number wanted: twice the present one (the present one changes nothing).")] = None,
     as_json: Json = False,
 ) -> None:
     """Double the number of buckets, where they have grown too large for the memory. Deliveries go on with the same records."""
@@ -406,7 +413,11 @@ def erase(
         typer.Option(metavar="FILE", help="Erase these persons: a file with a personnummer on each line; - reads them from stdin."),
     ] = None,
     end_subscriptions: Annotated[
-        bool, typer.Option("--end-subscriptions", help="With --person: also persons whom partners watch.")
+        bool,
+        typer.Option(
+            "--end-subscriptions",
+            help="With --person: end the subscriptions to them, without telling partners; else it is refused.",
+        ),
     ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only tell what would be erased.")] = False,
     as_json: Json = False,
@@ -434,7 +445,7 @@ def engines(
     finish(run(action, engine, conf, say), as_json, show)
 
 
-@app.command(epilog="Example: lefi receive ws/outbox/FOLKSAM-TEST picture.duckdb")
+@app.command(epilog="Example: lefi receive ws/outbox/LIVBOLAGET-TEST picture.duckdb")
 def receive(
     outbox: Outbox,
     state: Annotated[
@@ -454,10 +465,10 @@ def receive(
     from jobs.receive import receive as take
 
     def show(s: Mapping[str, Any]) -> None:
-        say(
+        tell(
             f"{s['partner']}: verified and folded up to sequence {s['sequence'] or 0}; new deliveries: {s['received']}, records: {s['records']:,}"
         )
-        say(f"the picture {state} has {s['facts']:,} facts in {s['groups']:,} groups, {s['incomplete']} of them incomplete")
+        tell(f"the picture {state} has {s['facts']:,} facts in {s['groups']:,} groups, {s['incomplete']} of them incomplete")
 
     from jobs.progress import Tally, watched
 
@@ -468,7 +479,7 @@ def receive(
     finish(asdict(taken) | {"work": work}, as_json, show)
 
 
-@app.command(epilog="Example: lefi export ws --partner FOLKSAM-TEST --to sent --recipient folksam.pub")
+@app.command(epilog="Example: lefi export ws --partner LIVBOLAGET-TEST --to sent --recipient livbolaget.pub")
 def export(
     workspace: WorkspaceArgument,
     partner: Annotated[str, typer.Option(help="Whose deliveries.")],
@@ -485,7 +496,7 @@ def export(
     finish(run(workspace, partner, to, recipient, say), as_json, show_export)
 
 
-@app.command(epilog="Example: lefi unpack sent outbox/FOLKSAM-TEST --identity folksam.key")
+@app.command(epilog="Example: lefi unpack sent outbox/LIVBOLAGET-TEST --identity livbolaget.key")
 def unpack(
     archives: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the archives are.", show_default=False)],
     outbox: Outbox,

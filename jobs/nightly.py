@@ -60,7 +60,7 @@ def compact_after(workspace: Workspace, say: Callable[[str], None]) -> None:
         say(f"the night is done; folding its tables was put off: {error}")
 
 
-def show(summary: Mapping[str, Any]) -> None:
+def show(summary: Mapping[str, Any], workspace: Path) -> None:
     """The summary for people: what each partner got, what is withheld."""
     table = Table(title=f"{summary['business_date']}: {len(summary['deliveries'])} deliveries", title_justify="left")
     for column, side in (("partner", "left"), ("sequence", "right"), ("records", "right"), ("receipts", "right")):
@@ -71,4 +71,4 @@ def show(summary: Mapping[str, Any]) -> None:
     console.print(table)
     for each in summary["withheld"]:
         console.print(f"withheld: {each['benefit']} since {each['since']}: {each['code']}: {each['text']}", soft_wrap=True)
-    console.print(f"see runs/{summary['run']}/report.html")
+    console.print(f"see {workspace}/runs/{summary['run']}/report.html", soft_wrap=True)

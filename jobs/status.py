@@ -10,6 +10,7 @@ from typing import Any
 from pages.advice import next_step
 from schemas.quarantine import quarantine_id
 from storage.running import running
+from storage.runs import report_of, settled, unfinished
 from storage.workspace import Catalog, Workspace
 
 LISTED = 20  # rejected records, of those for people
@@ -19,9 +20,8 @@ def status_of(root: Path) -> dict[str, Any]:
     """The status of a workspace (contract, section 2)."""
     workspace = Workspace(root)
     catalog = workspace.catalog()
-    unsettled = [path.parent.name for path in sorted(workspace.runs.glob("*/commit.json")) if not (path.parent / "report.json").exists()]
-    reports = [json.loads(path.read_text("utf-8")) for path in sorted(workspace.runs.glob("*/report.json"))[-1:]]
-    report: Mapping[str, Any] = reports[0] if reports else {}
+    done, unsettled = settled(workspace), unfinished(workspace)
+    report: Mapping[str, Any] = report_of(workspace, done[-1]) if done else {}
     withheld = [{name: each[name] for name in ("benefit", "code", "since", "text")} for each in report.get("withheld", ())]
     return {
         "workspace": str(root),
@@ -33,7 +33,7 @@ def status_of(root: Path) -> dict[str, Any]:
             for partner, each in report.get("deliveries", {}).items()
         },
         "withheld": withheld,
-        "missed": missed(workspace),
+        "missed": missed(done),
         "quarantine": report.get("quarantine", []),
         "drops": [drop for drop in report.get("drops", ()) if drop["state"] != "consumed"],
         "refreshes": refreshes(workspace, report),
@@ -92,9 +92,9 @@ def recalculations(workspace: Workspace, report: Mapping[str, Any]) -> list[dict
     return list(standing.values())
 
 
-def missed(workspace: Workspace) -> list[str]:
+def missed(runs: Sequence[str]) -> list[str]:
     """The dates between two nights without one."""
-    nights = sorted(date.fromisoformat(path.parent.name[:10]) for path in workspace.runs.glob("*/report.json"))
+    nights = sorted(date.fromisoformat(run[:10]) for run in runs)
     gaps = ((before + timedelta(days=1), after) for before, after in pairwise(nights))
     return [str(first + timedelta(days=day)) for first, after in gaps for day in range((after - first).days)]
 

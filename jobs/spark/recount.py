@@ -21,9 +21,10 @@ from jobs.spark.session import start
 from schemas.arrival import arrival_of
 from schemas.errors import RefusedError
 from storage import commands
-from storage.agreement import require_agreement, table_folder, unfinished
+from storage.agreement import require_agreement, table_folder
 from storage.conf import read_conf
 from storage.lock import only_writer
+from storage.runs import unfinished
 from storage.workspace import Catalog, Workspace
 
 CONTENT = (

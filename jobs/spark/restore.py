@@ -19,8 +19,9 @@ from jobs.spark.session import start
 from schemas.errors import RefusedError
 from schemas.frames import TABLES
 from storage import folds, tables, thin
-from storage.agreement import require_complete, require_finished, settled, table_folder
+from storage.agreement import require_complete, require_finished, table_folder
 from storage.lock import only_writer
+from storage.runs import commit_of, settled
 from storage.workspace import Workspace
 
 OURS = frozenset({tables.APPLICATION, tables.DOUBLINGS, folds.APPLICATION, thin.APPLICATION})
@@ -84,7 +85,7 @@ def job(workspace: Workspace, given: argparse.Namespace) -> tuple[Mapping[str, A
         require_complete(workspace)
         require_finished(workspace)
         spark = start("restore", given.master)
-        after = json.loads((workspace.runs / given.run / "commit.json").read_text("utf-8"))["catalog"]["tables"]
+        after = commit_of(workspace, given.run)["catalog"]["tables"]
         for name in given.table or TABLES:
             folder = table_folder(workspace, name)
             if (folder / tables.LOG).exists():
