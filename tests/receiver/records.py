@@ -8,7 +8,7 @@ import polars as pl
 
 from schemas.contracts import DELIVERY_RECORD
 
-ANNA, BERIT, CARL = "198001011230", "198001011248", "198001011255"  # made-up numbers
+ANNA, BERIT, CARL = "198001019804", "198001019812", "198001019820"  # of serials that are nobody's
 SJP, TFP = "FK:SJP", "FK:TFP"
 FIRST_BUCKET = 1_000_000_000
 FACT_ACTIONS = {"SNAPSHOT", "NEW", "CORRECTED", "ANNULLED"}

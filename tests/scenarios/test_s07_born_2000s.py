@@ -12,7 +12,7 @@ from tests.scenarios.entitled import a_full_refresh_changes_nothing, everybody_k
 LAST, FIRST = number("1999-12-31"), number("2000-01-01")  # of the old century and of the new one
 COORDINATED = number("2003-05-61")  # a samordningsnummer
 LATE = number("1999-12-30", 981)  # the numbers of her birthday had run out: the register says that she was born two days later
-GRANDPARENT, GRANDCHILD = "190905271474", "200905271474"  # ten digits of theirs are the same
+GRANDPARENT, GRANDCHILD = "190905279808", "200905279808"  # ten digits of theirs are the same
 OLD, YOUNG = (ANNA, LAST, LATE, GRANDPARENT), (FIRST, CIA, COORDINATED, GRANDCHILD)
 PARTNERS = ("BOLAGET", "KASSAN", "FACKET")
 EVERYBODY = (*OLD, *YOUNG)

@@ -22,7 +22,7 @@ from transforms.compare import Compared, join
 GroupKey = tuple[str, str, str]
 SJP, SA = "FK:SJP", "FK:SA"
 BUCKETS = {ANNA: 0, BO: 1, CIA: 1, DAN: 3}
-OLD_ANNA = numbered("19900115222")
+OLD_ANNA = numbered("19900115981")
 
 
 @dataclass
@@ -524,7 +524,7 @@ def test_of_subscriptions_only_those_are_stated_anew_whose_partner_was_told_some
 # Random nights in a row, against the oracle and the partner's fold
 
 PERSONS = [ANNA, BO, CIA]
-NUMBERS = [DAN, *(numbered(f"195001010{place:02}") for place in range(1, 30))]
+NUMBERS = [DAN, *(numbered(f"195001{place:02}980") for place in range(1, 30))]
 PARTNERS, BENEFITS = ["P", "Q"], [SJP, SA]
 FROM_DATES = [day("05-10"), day("05-01"), day("04-20")]
 KINDS = ["DECISION", "DECISION", "PAYMENT", "RECOVERY_CLAIM"]

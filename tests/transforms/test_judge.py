@@ -47,7 +47,7 @@ SOUND = fact("PAYMENT", "05-01", "05-31", spans=[span("05-01", "05-10")], extent
         ("INVALID_PERSONNUMMER", {"personnummer": ""}),
         ("INVALID_PERSONNUMMER", {"personnummer": "199001150000"}),
         ("INVALID_PERSONNUMMER", {"personnummer": ANNA + "\n"}),
-        (None, {"personnummer": numbered("19900175123")}),
+        (None, {"personnummer": numbered("19900175980")}),
         ("WRONG_BENEFIT", {"benefit": TFP}),
         ("WRONG_BENEFIT", {"drop_benefit": TFP}),
         ("WRONG_BENEFIT", {"benefit": ""}),
