@@ -18,10 +18,10 @@ import polars as pl
 from polars_avro._avro_rs import AvroFileSink, AvroSource, Codec
 
 from benchmarks.inputs import Inputs, Source, fold_links, read_inputs
-from benchmarks.texts import DEVIATION_TEXTS
 from benchmarks.windows import compensate
 from schemas.contracts import DELIVERY_RECORD
 from storage.avro import to_arrow
+from transforms.compare import DEVIATION_TEXTS
 
 READ_ROWS, WRITE_ROWS = 32_768, 32_768
 THREADS = 2

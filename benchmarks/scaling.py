@@ -155,7 +155,7 @@ def pair(workspace: Path, folder: Path) -> dict[str, float]:
     began, rounds = time.process_time(), 40
     for number in range(rounds):
         bucket = number * buckets // rounds
-        assert tables.read([piece], FACTS, bucket, bucket).height > 0
+        assert tables.read([piece], FACTS, (bucket, bucket)).height > 0
     return {"piece_rows": piece.rows, "read_cpu_ms": (time.process_time() - began) / rounds * 1000}
 
 

@@ -13,9 +13,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name that everybody knows it by
 
 from benchmarks.inputs import Inputs, Source, fold_links, read_inputs
-from benchmarks.texts import DEVIATION_TEXTS
 from jobs.spark.contents import GROUP, WINDOW, compensate, hold
 from schemas.contracts import DELIVERY_RECORD
+from transforms.compare import DEVIATION_TEXTS
 
 DRIVER_MEMORY = "6g"
 PARTITIONS = 8

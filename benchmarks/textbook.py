@@ -22,8 +22,8 @@ from apache_beam.pvalue import AsSingleton
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from benchmarks.inputs import Inputs, fold_links, read_inputs
-from benchmarks.texts import DEVIATION_TEXTS
 from schemas.contracts import DELIVERY_RECORD
+from transforms.compare import DEVIATION_TEXTS
 
 DAY = timedelta(days=1)
 DAY_UNITS = ("CALENDAR_DAY", "FIVE_DAY_WEEK", "WORKING_TIME")

@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from schemas.gates import GATES
+
 ADVICE = {
     "BROKEN_DROP": "repair the drop in place, or add another one of the same date",
     "GAP": "ask the source for the drop in between, or for one that names an earlier previous_business_date",
@@ -13,7 +15,6 @@ ADVICE = {
     "PLANNED_CLOSURE": "nothing: it ends by itself",
     "SWITCHED_OFF": "take the benefit out of `off` in conf/closures.yaml when it is to go on",
 }
-GATES = ("QUARANTINE_RATE", "VOLUME")
 AT_FAULT = {
     "broken": "ask its sender to repair it",
     "stopped": "ask its sender to repair it, or `lefi accept` it",

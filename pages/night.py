@@ -8,13 +8,13 @@ from typing import Any
 from pages.advice import ADVICE, next_step
 from pages.frame import contents, count, document, megabytes, paragraph, section, table, text
 from pages.pictures import bars, columns
+from schemas.config import DAY_UNITS, REGISTER
+from schemas.gates import RATE_PERCENT, RATE_RECORDS, VOLUME_FACTOR, VOLUME_HISTORY, VOLUME_ROWS, VOLUME_WINDOW
 
 NIGHTS_SHOWN = 20  # before tonight, in the pictures
 LISTED = 20
 ACTIONS = ("NEW", "CORRECTED", "ANNULLED", "SNAPSHOT", "EMPTY", "DEVIATION")
 UNITS = {"CALENDAR_DAY": "days", "WORKING_TIME": "days", "FIVE_DAY_WEEK": "days", "MONTH": "months", "EVENT": ""}
-DAYS = ("CALENDAR_DAY", "WORKING_TIME", "FIVE_DAY_WEEK")
-RATE_PERMILLE, RATE_RECORDS, VOLUME_FACTOR, VOLUME_ROWS = 10, 20, 10, 1000  # R4
 SECTIONS = {
     "in": "What came in",
     "out": "What went out",
@@ -28,7 +28,7 @@ SECTIONS = {
 
 def night_page(report: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]], conf: Mapping[str, Any]) -> str:
     """The page. earlier: reports of the nights before, oldest first; conf: that of the night, for the names of benefits and partners."""
-    names = {code: each["name"] for code, each in conf["benefits"].items()} | {"PERSONS": "register of persons"}
+    names = {code: each["name"] for code, each in conf["benefits"].items()} | {REGISTER: "register of persons"}
     nights = [*earlier, report]
     title = f"The night of {report['business_date']}"
     body = [
@@ -79,7 +79,7 @@ def came_in(report: Mapping[str, Any], nights: Sequence[Mapping[str, Any]], name
     yield columns(f"Rows that came in, the last {len(known)} nights", [(night["business_date"], rows_in(night)) for night in known])
     drops, rows = Counter[str](), Counter[str]()
     for each in report.get("taken", ()):
-        of = each["benefit"] or (f"orders of {each['partner']}" if each["partner"] else "PERSONS")
+        of = each["benefit"] or (f"orders of {each['partner']}" if each["partner"] else REGISTER)
         drops[of] += 1
         rows[of] += each["rows"]
     yield table(
@@ -114,7 +114,7 @@ def went_out(
     )
     units = {code: each["unit"] for code, each in conf["benefits"].items()}
     paid = {benefit: number for benefit, number in report.get("paid", {}).items() if number}
-    for title, wanted in (("Compensated days", DAYS), ("Compensated months", ("MONTH",))):
+    for title, wanted in (("Compensated days", DAY_UNITS), ("Compensated months", ("MONTH",))):
         shown = [
             (f"{benefit} {names[benefit]}", float(paid[benefit]), count(paid[benefit])) for benefit in paid if units[benefit] in wanted
         ]
@@ -164,7 +164,7 @@ def deviations(report: Mapping[str, Any], names: Mapping[str, str]) -> Iterable[
 def nearness(gate: Mapping[str, Any]) -> tuple[float, float]:
     """How near a drop came to each gate of R4: QUARANTINE_RATE and VOLUME. 1 is the limit; 0 where the gate does not look."""
     rows, rejected, usual = gate["rows"], gate["rejected"], gate["usual"]
-    rate = min(rejected / RATE_RECORDS, rejected * 1000 / (rows * RATE_PERMILLE)) if rows else 0.0
+    rate = min(rejected / RATE_RECORDS, rejected * 100 / (rows * RATE_PERCENT)) if rows else 0.0
     if usual is None or rows <= VOLUME_ROWS:
         return rate, 0.0
     return rate, (max(rows / usual, usual / rows) / VOLUME_FACTOR if usual else float(VOLUME_FACTOR))
@@ -174,8 +174,9 @@ def gates(report: Mapping[str, Any], names: Mapping[str, str]) -> Iterable[str]:
     """The drops that came nearest to a gate, or were stopped by one."""
     looked = sorted(report.get("gates", ()), key=lambda each: (each["state"] != "closed", -max(nearness(each)), each["drop"]))
     yield paragraph(
-        f"QUARANTINE_RATE stops a drop with more than {RATE_PERMILLE / 10:g} % and more than {RATE_RECORDS} records rejected; VOLUME one of more than "
-        f"{VOLUME_ROWS} rows that is outside a tenth to ten times the usual, the median of the last ten drops, once there are five (R4)."
+        f"QUARANTINE_RATE stops a drop with more than {RATE_PERCENT} % and more than {RATE_RECORDS} records rejected; VOLUME one of more than {VOLUME_ROWS} "
+        f"rows that has less than 1/{VOLUME_FACTOR} of the usual, or more than {VOLUME_FACTOR} times as many: the median of the last {VOLUME_WINDOW} drops, "
+        f"once there are {VOLUME_HISTORY} (R4)."
     )
     rows = []
     for each in looked[:LISTED]:

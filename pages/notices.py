@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from pages.frame import document, paragraph, section, table, text
-from schemas.config import PERSONS
+from schemas.config import REGISTER
 
 HEALED_DAYS = 30
 FEED_ENTRIES = 50
@@ -159,7 +159,7 @@ def spells_of(reports: Iterable[Mapping[str, Any]]) -> Iterator[Spell]:
     for report in reports:
         tonight = date.fromisoformat(report["business_date"])
         held = {each["benefit"]: each for each in report["withheld"]}
-        came = {each["benefit"] or PERSONS for each in report.get("taken", ()) if each["dataset"] != "orders"}
+        came = {each["benefit"] or REGISTER for each in report.get("taken", ()) if each["dataset"] != "orders"}
         again = {benefit for benefit in running if benefit in came and benefit not in held}  # else it is only not in conf tonight
         anew = {benefit for benefit in running if benefit in held and str(running[benefit].since) != held[benefit]["since"]}
         for benefit in sorted(again | anew):
@@ -172,7 +172,7 @@ def spells_of(reports: Iterable[Mapping[str, Any]]) -> Iterator[Spell]:
 
 def named(benefit: str, language: str, conf: Mapping[str, Any]) -> str:
     """A benefit by code and name."""
-    if benefit == PERSONS:
+    if benefit == REGISTER:
         return SAID[language]["PERSONS"]
     known = conf["benefits"].get(benefit)
     return f"{benefit} {known['name']}" if known else benefit
@@ -246,7 +246,7 @@ def switch(name: str, language: str) -> str:
 def now(language: str, spells: Sequence[Spell], conf: Mapping[str, Any]) -> Iterable[str]:
     """What is withheld."""
     said = SAID[language]
-    held = [spell for spell in spells if not spell.until and (spell.benefit == PERSONS or spell.benefit in conf["benefits"])]
+    held = [spell for spell in spells if not spell.until and (spell.benefit == REGISTER or spell.benefit in conf["benefits"])]
     if not held:
         yield paragraph(said["all_well"], "good")
         return

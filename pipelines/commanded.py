@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from pipelines.ingest import SUBSCRIPTION_KEY
 from pipelines.plan import Plan
 from schemas.buckets import bucket_of
-from schemas.frames import DIFFERENCES, IDENTITIES
+from schemas.frames import DIFFERENCES, IDENTITIES, SUBSCRIPTION_KEY
 from storage import tables
 from storage.tables import TableFile
 from transforms.link_persons import ALIASES
@@ -26,12 +25,12 @@ def commanded(
 ) -> pl.DataFrame:
     """The rows of buckets `first` to `last` that commands have written. aliases: transforms.link_persons.ALIASES of tonight; over: SUBSCRIPTION_KEY of
     subscriptions that end in the night in which their person becomes one with another: what names them is not about the other's."""
-    here = tables.read(files, schema, first, last)
+    here = tables.read(files, schema, (first, last))
     here = here if over is None else here.join(over, on=SUBSCRIPTION_KEY, how="anti", maintain_order="left")
     if not files or aliases.is_empty():
         return here
     ceased = aliases.select(pl.col("number").alias("person"), pl.col("person").alias("stays"))
-    came = tables.read(files, schema, 0, buckets, ceased["person"].sort()).join(ceased, on="person")
+    came = tables.read(files, schema, persons=ceased["person"].sort()).join(ceased, on="person")
     came = came if over is None else came.join(over, on=SUBSCRIPTION_KEY, how="anti")
     came = came.with_columns(pl.col("stays").alias("person"), bucket_of(pl.col("stays"), buckets).alias("bucket"))
     stayed = here.join(ceased, on="person", how="anti", maintain_order="left")

@@ -6,10 +6,10 @@ from pipelines.ingest import Choice
 from pipelines.plan import Plan
 from schemas.frames import DIFFERENCES, MEMBERS, REFRESHES, SUBSCRIPTION_ROWS
 from storage import tables
+from transforms.judge_lines import PERMISSION
 
 PERSON = pl.Schema({"bucket": pl.Int32(), "person": pl.String()})
 WAITING = pl.Schema({**PERSON, "waits": pl.Boolean()})
-TERMS = ("partner", "purpose", "benefit")
 
 
 def concerned(first: int, last: int, choice: Choice, plan: Plan, permissions: pl.DataFrame) -> pl.Series | None:
@@ -28,9 +28,9 @@ def concerned(first: int, last: int, choice: Choice, plan: Plan, permissions: pl
     came = [file for files in choice.pieces.values() for file in files]
     found = [
         pl.Series([*moves, *moves.values()], dtype=pl.String()),
-        tables.read(came, PERSON, first, last)["person"],
-        tables.read(plan.files["touched"], PERSON, first, last)["person"],
-        tables.read(decided.healing, DIFFERENCES, first, last)["person"],
+        tables.read(came, PERSON, (first, last))["person"],
+        tables.read(plan.files["touched"], PERSON, (first, last))["person"],
+        tables.read(decided.healing, DIFFERENCES, (first, last))["person"],
         owed_refreshes(first, last, plan),
         owed_or_ending(first, last, plan, permissions),
     ]
@@ -52,9 +52,9 @@ def a_refresh_waits(plan: Plan) -> bool:
 def owed_refreshes(first: int, last: int, plan: Plan) -> pl.Series:
     """The persons in refreshes that wait, and in those that a command queued since last night."""
     queued = [command.rows for command in plan.decisions.refreshes if command.rows]
-    found = [tables.read(queued, MEMBERS, first, last)["person"]]
+    found = [tables.read(queued, MEMBERS, (first, last))["person"]]
     if a_refresh_waits(plan):
-        found.append(tables.read(plan.files["members"], WAITING, first, last).filter("waits")["person"])
+        found.append(tables.read(plan.files["members"], WAITING, (first, last)).filter("waits")["person"])
     return pl.concat(found)
 
 
@@ -65,7 +65,7 @@ def owed_or_ending(first: int, last: int, plan: Plan, permissions: pl.DataFrame)
     if not files:
         return pl.Series("person", [], pl.String())
     rows = pl.concat([pl.scan_parquet(file.path).select(list(SUBSCRIPTION_ROWS)) for file in files]).filter(here, ~pl.col("gone"))
-    forbidden = rows.select(TERMS).unique().collect().join(permissions, on=TERMS, how="anti")
+    forbidden = rows.select(PERMISSION).unique().collect().join(permissions, on=PERMISSION, how="anti")
     ends = pl.col("end_date") <= plan.business_date
     not_permitted = [pl.all_horizontal(pl.col(name) == value for name, value in row.items()) for row in forbidden.iter_rows(named=True)]
     wanted = pl.any_horizontal(pl.col("initial_due"), pl.col("heal_due"), ends.fill_null(False), *not_permitted)

@@ -7,10 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.ingest import SUBSCRIPTION_KEY
 from pipelines.plan import permission_frame, read_states
 from schemas.errors import RefusedError, UsageError, masked, require_reason
-from schemas.frames import DROPS, IDENTITIES, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS, TABLES
+from schemas.frames import DROPS, IDENTITIES, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_KEY, SUBSCRIPTION_ROWS, TABLES
 from schemas.personnummer import is_valid
 from schemas.quarantine import arrival_of_id
 from storage import commands, tables
@@ -34,9 +33,9 @@ def deciding(workspace: Workspace) -> Iterator[Catalog]:
         yield catalog
 
 
-def table(workspace: Workspace, name: str, schema: pl.Schema, buckets: int) -> pl.DataFrame:
+def table(workspace: Workspace, name: str, schema: pl.Schema) -> pl.DataFrame:
     """A whole table."""
-    return tables.read(tables.files(table_folder(workspace, name)), schema, 0, buckets)
+    return tables.read(tables.files(table_folder(workspace, name)), schema)
 
 
 def refresh(
@@ -53,7 +52,7 @@ def refresh(
             raise UsageError("--person: not a personnummer (R10): 12 digits, a real date, the right check digit")
         if born_from and born_to and born_from > born_to:
             raise UsageError(f"--born-from {born_from} is after --born-to {born_to}")
-        rows = tables.newest(table(workspace, "subscriptions", SUBSCRIPTION_ROWS, catalog.buckets), SUBSCRIPTION_KEY)
+        rows = tables.newest(table(workspace, "subscriptions", SUBSCRIPTION_ROWS), SUBSCRIPTION_KEY)
         standing = rows.filter(~pl.col("gone"), pl.col("partner") == partner)
         groups = end_subscriptions(standing, permission_frame(conf), catalog.business_date or date.min)
         if benefit:
@@ -61,7 +60,7 @@ def refresh(
         if person:
             groups = groups.filter(pl.col("person") == key_of(workspace, person))
         if born_from or born_to:
-            named = name_persons(table(workspace, "persons", PERSONS, catalog.buckets))
+            named = name_persons(table(workspace, "persons", PERSONS))
             born = named.filter(pl.col("birth_date") >= (born_from or date.min), pl.col("birth_date") <= (born_to or date.max))
             groups = groups.join(born, on="person", how="semi")
         if groups.is_empty():
@@ -76,7 +75,7 @@ def refresh(
 
 def key_of(workspace: Workspace, number: str) -> str:
     """The key of the person with a number."""
-    aliases = tables.newest(table(workspace, "identities", IDENTITIES, 0), ["number"]).filter(pl.col("number") == number)
+    aliases = tables.newest(table(workspace, "identities", IDENTITIES), ["number"]).filter(pl.col("number") == number)
     return str(aliases["person"][0]) if aliases.height else number
 
 
@@ -104,7 +103,7 @@ def accept(workspace: Workspace, drop: str, reason: str) -> Mapping[str, Any]:
         found = read_head(folder)
         if isinstance(found, Oddity):
             raise RefusedError(f"inbox/{drop} is no drop that could be consumed: {found.reason}")
-        if drop in set(table(workspace, "drops", DROPS, 0)["drop"]):
+        if drop in set(table(workspace, "drops", DROPS)["drop"]):
             raise RefusedError(f"drop '{drop}' was consumed already, and is never consumed again (R6)")
         require_gated(workspace, catalog, found)
         commands.give(workspace, "accept", {"drop": drop, "sha256": found.sha256, "reason": reason})
@@ -126,10 +125,10 @@ def require_gated(workspace: Workspace, catalog: Catalog, drop: Drop) -> None:
 def release(workspace: Workspace, quarantine_id: str, reason: str) -> Mapping[str, Any]:
     """Say that a rejected record freezes nobody any more (R36). RefusedError when there is none with that id."""
     require_reason(reason)
-    with deciding(workspace) as catalog:
+    with deciding(workspace):
         arrival = arrival_of_id(quarantine_id)
-        found = table(workspace, "quarantine", QUARANTINE, catalog.buckets).filter(pl.col("arrival") == pl.lit(arrival, pl.Int64()))
+        found = table(workspace, "quarantine", QUARANTINE).filter(pl.col("arrival") == pl.lit(arrival, pl.Int64()))
         if found.is_empty():
-            raise RefusedError(f"quarantine has no record '{quarantine_id}'")
+            raise RefusedError(f"quarantine has no record '{quarantine_id}': `lefi status` lists those that freeze somebody")
         commands.give(workspace, "release", {"arrival": arrival, "reason": reason})
         return {"id": quarantine_id, "benefit": found["drop_benefit"][0], "code": found["code"][0], "drop": found["drop"][0]}

@@ -1,7 +1,7 @@
 """From what is held to what is delivered: decide, compare bite by bite, put the deliveries together (DESIGN 4)."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import cast
 
 import polars as pl
 
-from pipelines.ingest import SUBSCRIPTION_KEY, Choice, Linked
+from pipelines.ingest import Choice, Linked
 from pipelines.plan import Plan
 from pipelines.recalculation import recalculate_bite
 from pipelines.side_by_side import Description
@@ -17,10 +17,10 @@ from pipelines.take import MEMBER_KEY, Bite, Intake, load, row_count, split, sta
 from pipelines.totals import must_equal
 from pipelines.view import DAYS_IN, FACTS_IN, TOTALLED, Clock, audited, look, lost_in_store
 from schemas.buckets import ordinal_of
-from schemas.config import PERSONS as PERSONS_CHAIN
+from schemas.config import REGISTER
 from schemas.contracts import DELIVERY_RECORD, RECEIPT
 from schemas.errors import VerificationError, masked
-from schemas.frames import FACTS, MEMBERS, QUARANTINE, REFRESHES, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TOLD, TOUCHED
+from schemas.frames import FACTS, MEMBERS, QUARANTINE, REFRESHES, SUBSCRIPTION_KEY, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TOLD, TOUCHED
 from schemas.manifest import Action, FileEntry, Input, Manifest, Previous, RefreshSlice, Withheld
 from storage import avro, durable, outbox, tables
 from storage.pace import Amount
@@ -30,6 +30,7 @@ from transforms.carry_told import with_carried
 from transforms.cut_chains import ChainState, Cut, Obstacle, cut_gated, next_state
 from transforms.freeze import freezing
 from transforms.hold import hold
+from transforms.judge import NEW, SAME
 from transforms.queue_refreshes import QUEUE, choose_slice, settle_queue
 from transforms.restrict import restrict
 from transforms.take_orders import RECEIPTS, settle_receipts
@@ -37,7 +38,6 @@ from transforms.total import TOTAL, total_facts
 
 AUDIT, UNITS_PAID, FACTS_HELD = "audit differences", "units paid", "facts held"
 Totals = dict[tuple[int, str, str], int]
-BLOCK_ROWS = 4096
 PERSON_KEY = pl.Schema({"bucket": pl.Int32(), "person": pl.String()})
 REJECTED_KEY = pl.Schema({**PERSON_KEY, "drop_benefit": pl.String()})
 QUARANTINE_LISTED = 50_000  # of a bite: more would be too much for one value of a pipeline
@@ -144,7 +144,7 @@ def decide(_: object, intakes: Sequence[Intake], choice: Choice, plan: Plan) -> 
     """Close the gates, cut the chains for good, and say what is withheld and why (R2-R5)."""
     judged = {plan.by_ordinal(ordinal).name for chain, made in choice.cuts.items() for ordinal in (c.ordinal for c in made.consumed)}
     rejected = {name: Counter[str]() for name in judged} | rejected_by_drop(intakes, plan)
-    cuts: dict[str, Cut] = {PERSONS_CHAIN: choice.cuts[PERSONS_CHAIN]}
+    cuts: dict[str, Cut] = {REGISTER: choice.cuts[REGISTER]}
     retry: dict[str, Obstacle] = {}
     obstacles = dict(choice.faults)
     for benefit in plan.conf.benefits:
@@ -169,12 +169,12 @@ def decide(_: object, intakes: Sequence[Intake], choice: Choice, plan: Plan) -> 
     return Verdict(cuts, states, withheld, excluded, choice.orders, obstacles, choice, tuple(intakes), refreshes, retry)
 
 
-def rejected_by_drop(intakes: Sequence[Intake], plan: Plan) -> dict[str, Counter[str]]:
-    """The rejected records of each drop of facts that has some, by code."""
+def rejected_by_drop(intakes: Sequence[Intake], plan: Plan, excluded: Collection[int] = ()) -> dict[str, Counter[str]]:
+    """The rejected records of each drop of facts that has some, by code. excluded: ordinals of drops that are not counted."""
     found: dict[str, Counter[str]] = {}
     for intake in intakes:
         for (ordinal, code), count in intake.counted.items():
-            if code not in ("NEW", "SAME"):
+            if code not in (NEW, SAME) and ordinal not in excluded:
                 found.setdefault(plan.by_ordinal(ordinal).name, Counter())[code] += count
     return found
 
@@ -187,7 +187,7 @@ def decide_refreshes(intakes: Sequence[Intake], current: list[str], plan: Plan) 
     files = [intake.queue for intake in intakes if intake.queue]
     if not (files or (known["waiting"] > 0).any()):
         return Refreshes(None, {}, {}, matched)
-    queue = tables.read(files, QUEUE, 0, plan.buckets)
+    queue = tables.read(files, QUEUE)
     numbers = dict(zip(fresh["provisional"], fresh["refresh"], strict=True))
     is_new = pl.col("refresh").is_in(list(numbers))
     queue = queue.with_columns(pl.col("refresh").replace(numbers), is_new.alias("new"))
@@ -271,11 +271,11 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
         return [*moved.get(name, ()), *([files[name]] if name in files else [])]
 
     decided = recalculate_bite(bite, verdict.withheld, linked.aliases, plan, moved_and_new, files)
-    subscriptions = tables.read([intake.subscriptions], SUBSCRIPTIONS, bite.first, bite.last)
+    subscriptions = tables.read([intake.subscriptions], SUBSCRIPTIONS, bite.buckets)
     who = pl.read_parquet(intake.concerned.path)["person"] if intake.concerned else None
     touched = touch(bite, plan, subscriptions, moved_and_new)
     current = [benefit for benefit in plan.conf.benefits if benefit not in verdict.withheld]
-    sliced = tables.read([verdict.refreshes.chosen] if verdict.refreshes.chosen else [], SLICE, bite.first, bite.last)
+    sliced = tables.read([verdict.refreshes.chosen] if verdict.refreshes.chosen else [], SLICE, bite.buckets)
     touched = pl.concat([touched, sliced.select(list(TOUCHED))]).unique(maintain_order=True)
     due = restrict(subscriptions.filter(pl.col("benefit").is_in(current)), touched, ("person", "benefit"))
     turn = sliced.select(SUBSCRIPTION_KEY).with_columns(in_slice=pl.lit(True))
@@ -286,7 +286,7 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     clock.lap("encode")
     ledger = result.told
     if carried := moved.pop("told", ()):
-        ledger = with_carried(ledger, tables.read(carried, TOLD, bite.first, bite.last), result.records)
+        ledger = with_carried(ledger, tables.read(carried, TOLD, bite.buckets), result.records)
     if ledger.height:
         files["told"] = tables.stage(plan.staging / "tables" / f"told-{bite.name}.parquet", ledger)
     stage_changes(bite, plan, subscriptions, result.subscriptions, files, who)
@@ -300,7 +300,7 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     found = audit(bite, plan, in_turn.filter(pl.col("benefit").is_in(current)), due, moved_and_new)
     totals = kept | count_delivered(seen.held, result.records) | found
     clock.lap("audit")
-    watched = watched_in_vain(bite, subscriptions, who, [benefit for benefit in verdict.withheld if benefit != PERSONS_CHAIN], plan)
+    watched = watched_in_vain(bite, subscriptions, who, [benefit for benefit in verdict.withheld if benefit != REGISTER], plan)
     rejected, deviations = open_quarantine(bite, linked, plan, moved_and_new), count_deviations(result.records)
     return Delivered(bite, parts, files, totals, clock.seconds, clock.began, rejected, deviations, clock.peak_mib, watched)
 
@@ -360,7 +360,7 @@ def keep_consumed(files: dict[str, TableFile], verdict: Verdict, plan: Plan, bit
         return
     for name, schema in (("facts", FACTS), ("quarantine", QUARANTINE)):
         if name in files:
-            rows = tables.read([files[name]], schema, bite.first, bite.last)
+            rows = tables.read([files[name]], schema, bite.buckets)
             rows = rows.filter(~ordinal_of(pl.col("arrival")).is_in(list(verdict.excluded)))
             files[name] = tables.stage(plan.staging / "tables" / f"{name}-{bite.name}-consumed.parquet", rows)
 
@@ -368,14 +368,14 @@ def keep_consumed(files: dict[str, TableFile], verdict: Verdict, plan: Plan, bit
 def touch(bite: Bite, plan: Plan, subscriptions: pl.DataFrame, staged: Callable[[str], list[TableFile]]) -> pl.DataFrame:
     """The (person, benefit) pairs that must be compared: left from earlier nights, changed tonight, or owed something (frames.TOUCHED)."""
     pairs = subscriptions.select("bucket", "person", "benefit").unique()
-    changed_persons = tables.read(staged("persons"), PERSON_KEY, bite.first, bite.last).select("person").unique()
-    rejected = tables.read(staged("quarantine"), REJECTED_KEY, bite.first, bite.last)
+    changed_persons = tables.read(staged("persons"), PERSON_KEY, bite.buckets).select("person").unique()
+    rejected = tables.read(staged("quarantine"), REJECTED_KEY, bite.buckets)
     changes = [
-        tables.read(plan.files["touched"], TOUCHED, bite.first, bite.last).select("person", "benefit"),
-        tables.read(staged("facts"), TOUCHED, bite.first, bite.last).select("person", "benefit"),
+        tables.read(plan.files["touched"], TOUCHED, bite.buckets).select("person", "benefit"),
+        tables.read(staged("facts"), TOUCHED, bite.buckets).select("person", "benefit"),
         rejected.select("person", pl.col("drop_benefit").alias("benefit")),
-        tables.read(staged("told"), TOUCHED, bite.first, bite.last).select("person", "benefit"),
-        tables.read(staged("touched"), TOUCHED, bite.first, bite.last).select("person", "benefit"),
+        tables.read(staged("told"), TOUCHED, bite.buckets).select("person", "benefit"),
+        tables.read(staged("touched"), TOUCHED, bite.buckets).select("person", "benefit"),
         taken_back_tonight(bite, plan),
         pairs.join(changed_persons, on="person", how="semi").select("person", "benefit"),
         subscriptions.filter(pl.col("initial_due") | pl.col("heal_due")).select("person", "benefit"),
@@ -407,7 +407,7 @@ def encode(records: pl.DataFrame, bite: Bite, plan: Plan) -> tuple[Part, ...]:
         own = records.slice(start, rows)
         start += rows
         marker = outbox.marker(plan.run, partner)
-        borders = [rows_of_blocks(number) for number in places["len"]]
+        borders = [avro.chunks(number) for number in places["len"]]
         blocks = encode_on_both_cores(own.select(list(DELIVERY_RECORD.frame)), marker, [n for of in borders for n in of])
         path = plan.staging / "parts" / partner / f"{bite.name}.blocks"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -454,13 +454,11 @@ def count_kept(
     bite: Bite, files: Mapping[str, TableFile], moved: Sequence[TableFile], intake: Intake, decided: pl.DataFrame, excluded: bool
 ) -> Totals:
     """Facts and span days that tonight adds to the store, read back from what was staged; they must be what was judged to be new, or decided."""
-    staged = total_facts(tables.read([files["facts"]] if "facts" in files else [], TOTALLED, bite.first, bite.last))
+    staged = total_facts(tables.read([files["facts"]] if "facts" in files else [], TOTALLED, bite.buckets))
     if not excluded:
         came = pl.concat([pl.DataFrame(intake.totals, schema=TOTAL, orient="row"), total_facts(decided)])
         must_equal("store", came.group_by("bucket", "benefit").sum().sort("bucket", "benefit"), staged)
-    added = pl.concat([staged, total_facts(tables.read(moved, TOTALLED, bite.first, bite.last))]).rename(
-        {"facts": FACTS_IN, "days": DAYS_IN}
-    )
+    added = pl.concat([staged, total_facts(tables.read(moved, TOTALLED, bite.buckets))]).rename({"facts": FACTS_IN, "days": DAYS_IN})
     return to_totals(added.group_by("bucket", "benefit").sum())
 
 
@@ -518,7 +516,7 @@ def put_together(partner: str, delivered: Sequence[Delivered], verdict: Verdict,
         refreshes=verdict.refreshes.slices.get(partner, ()),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    durable.write_file(folder / "manifest.json", manifest.to_json())
+    durable.write_file(folder / outbox.MANIFEST, manifest.to_json())
     return Delivery(
         partner,
         manifest.sequence,
@@ -536,7 +534,7 @@ def write_receipts(folder: Path, partner: str, verdict: Verdict, marker: bytes, 
     """receipts.avro, if the partner sent lines: by bucket, then in the order of the lines."""
     matched = pl.DataFrame({"position": sorted(verdict.refreshes.matched)}, schema={"position": pl.Int64()})
     own = [
-        tables.read([intake.receipts], RECEIPTS, 0, plan.buckets, partner=partner)
+        tables.read([intake.receipts], RECEIPTS, partner=partner)
         for intake in sorted(verdict.intakes, key=lambda intake: intake.bite.first)
         if intake.receipts
     ]
@@ -550,18 +548,13 @@ def receipt_blocks(in_order: pl.DataFrame, settled: pl.DataFrame, marker: bytes)
     """Receipts as Avro blocks, in the order in which they were staged, none crossing a bucket."""
     receipts = in_order.select("position").join(settled, on="position", maintain_order="left")
     counts = receipts.group_by("bucket", maintain_order=True).len()["len"]
-    return avro.encode(receipts.select(list(RECEIPT.frame)), RECEIPT, marker, [n for rows in counts for n in rows_of_blocks(rows)])
-
-
-def rows_of_blocks(rows: int) -> list[int]:
-    """How the rows of a bucket fall into blocks."""
-    return [min(BLOCK_ROWS, rows - start) for start in range(0, rows, BLOCK_ROWS)]
+    return avro.encode(receipts.select(list(RECEIPT.frame)), RECEIPT, marker, [n for rows in counts for n in avro.chunks(rows)])
 
 
 def withheld_for(partner: str, watched: frozenset[tuple[str, str]], verdict: Verdict, plan: Plan) -> tuple[Withheld, ...]:
     """R4, R5: the withheld benefits of the partner's active subscriptions, and PERSONS. watched: (partner, benefit) of these, of all partners."""
     subscribed = {benefit for name, benefit in watched if name == partner}
-    named = [chain for chain in plan.conf.chains if chain in verdict.withheld and (chain in subscribed or chain == PERSONS_CHAIN)]
+    named = [chain for chain in plan.conf.chains if chain in verdict.withheld and (chain in subscribed or chain == REGISTER)]
     return tuple(
         Withheld(
             benefit=chain,
@@ -575,7 +568,7 @@ def withheld_for(partner: str, watched: frozenset[tuple[str, str]], verdict: Ver
 
 def inputs_of(partner: str, verdict: Verdict, plan: Plan) -> tuple[Input, ...]:
     """The drops consumed tonight for persons, for what the partner is permitted, and its own orders (contract, section 4)."""
-    permitted = plan.conf.partners[partner].permitted | {PERSONS_CHAIN}
+    permitted = plan.conf.partners[partner].permitted | {REGISTER}
     drops = [plan.by_ordinal(c.ordinal) for chain, made in verdict.cuts.items() if chain in permitted for c in made.consumed]
     drops += [drop for drop in map(plan.by_ordinal, verdict.orders) if drop.partner == partner]
     return tuple(Input(drop=drop.name, sha256=drop.sha256) for drop in sorted(drops, key=lambda drop: drop.name))

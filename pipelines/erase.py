@@ -15,7 +15,6 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.ingest import SUBSCRIPTION_KEY
 from pipelines.plan import Plan, settled_plan
 from pipelines.take import MEMBER_KEY, Bite, load
 from pipelines.upgrade import upgrade
@@ -23,7 +22,7 @@ from pipelines.view import DAYS_IN, FACTS_IN, TOLD_KEY, TOTALLED, lost_in_store
 from schemas.config import Retention
 from schemas.contracts import BY_DATASET, DELIVERY_RECORD, Contract
 from schemas.errors import BrokenFileError, RefusedError
-from schemas.frames import FACTS, IDENTITIES, MEMBERS, QUARANTINE, RUNS, SUBSCRIPTION_ROWS, TABLES, TOLD, TOTALS
+from schemas.frames import FACTS, IDENTITIES, MEMBERS, QUARANTINE, RUNS, SUBSCRIPTION_KEY, SUBSCRIPTION_ROWS, TABLES, TOLD, TOTALS
 from storage import avro, commands, durable, erasures, outbox, tables, thin
 from storage.agreement import require_agreement, require_finished, table_folder
 from storage.conf import read_conf, read_retention
@@ -38,7 +37,6 @@ from transforms.total import total_facts
 
 Say = Callable[[str], None]
 LIST = "erasing.parquet"  # beside the journal: whom an interrupted erasure is about
-NUMBERS = pl.Schema({"number": pl.String()})
 BATCH_ROWS = 100_000
 # In this order: what a later one needs to be found is erased after it.
 BY_SCHEDULE = ("told", "members", "quarantine", "subscriptions")
@@ -341,7 +339,7 @@ def ended(plan: Plan, night: int) -> Callable[[int, int], pl.DataFrame]:
 
     @lru_cache(maxsize=2)
     def keys(first: int, last: int) -> pl.DataFrame:
-        rows = tables.newest(tables.read(plan.files["subscriptions"], SUBSCRIPTION_ROWS, first, last), SUBSCRIPTION_KEY)
+        rows = tables.newest(tables.read(plan.files["subscriptions"], SUBSCRIPTION_ROWS, (first, last)), SUBSCRIPTION_KEY)
         return rows.filter("gone", pl.col("night") <= night).select(SUBSCRIPTION_KEY)
 
     return keys
@@ -366,7 +364,7 @@ def holding(
     of = pl.Schema(
         {each: schema[each] for each in dict.fromkeys(["bucket", *key, "night", *(done.meta.root_names() if done is not None else ())])}
     )
-    rows = tables.read(plan.files[name], of, first, last).filter(pl.col("night") <= night).sort("night", maintain_order=True)
+    rows = tables.read(plan.files[name], of, (first, last)).filter(pl.col("night") <= night).sort("night", maintain_order=True)
     over = pl.lit(False) if done is None else done
     grouped = rows.with_columns(over.alias("over")).group_by(list(key)).agg(pl.max("night").alias("since"), pl.last("over"))
     return grouped.select(*key, (pl.col("since") + pl.col("over").cast(pl.Int32())).alias("since"))
@@ -401,7 +399,7 @@ def chains(plan: Plan, numbers: Sequence[str]) -> pl.Series:
 
 def watchers(plan: Plan, numbers: pl.Series) -> list[str]:
     """The partners with an active subscription to one of the persons."""
-    rows = tables.newest(tables.read(plan.files["subscriptions"], SUBSCRIPTION_ROWS, 0, plan.buckets), SUBSCRIPTION_KEY)
+    rows = tables.newest(tables.read(plan.files["subscriptions"], SUBSCRIPTION_ROWS), SUBSCRIPTION_KEY)
     return sorted(rows.filter(~pl.col("gone"), pl.col("person").is_in(numbers.implode()))["partner"].unique())
 
 

@@ -1,6 +1,5 @@
 """One person for one partner: the chain from facts through decisions, windows and visibility to each record told, and why something is not."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -12,15 +11,14 @@ import polars as pl
 
 from pipelines import reasons
 from pipelines.decisions import key_of
-from pipelines.ingest import SUBSCRIPTION_KEY
+from pipelines.ingest import going_on
 from pipelines.plan import Decisions, Plan, permission_frame, read_decisions, settled_plan
-from pipelines.run import report_of
 from pipelines.take import MEMBER_KEY, Bite, retractions
 from pipelines.upgrade import require_recoded
 from pipelines.view import Clock, nothing_staged, view
 from schemas.arrival import DROP_BITS, ROW_BITS
 from schemas.buckets import FIRST_RECORD_NO, bucket_of
-from schemas.config import PERSONS as PERSONS_CHAIN
+from schemas.config import REGISTER
 from schemas.contracts import DELIVERY_RECORD
 from schemas.errors import RefusedError, UsageError
 from schemas.explanation import Explanation, Fact, Group, Refresh, Rejected, Stretch, Term, Told, Version, Who, Window, Withheld
@@ -35,8 +33,8 @@ from schemas.frames import (
     QUARANTINE,
     REFRESHES,
     RUNS,
+    SUBSCRIPTION_KEY,
     SUBSCRIPTION_ROWS,
-    SUBSCRIPTIONS,
     TOLD,
     TOUCHED,
 )
@@ -44,9 +42,10 @@ from schemas.manifest import Manifest
 from schemas.personnummer import is_valid
 from schemas.quarantine import quarantine_id
 from storage import outbox, tables
-from storage.agreement import agreed, unfinished
+from storage.agreement import agreed
 from storage.conf import read_conf
 from storage.delivered import records_between
+from storage.runs import commit_of, report_of, unfinished
 from storage.workspace import Workspace
 from transforms.attribute import attribute
 from transforms.compensate import compensate
@@ -54,7 +53,6 @@ from transforms.freeze import freezing
 from transforms.hold import hold
 from transforms.name_persons import name_persons
 from transforms.retract import retracted_rows, without_retracted
-from transforms.take_orders import end_subscriptions
 
 Row = Mapping[str, Any]
 
@@ -96,7 +94,7 @@ class Look:
     def rows(self, name: str, schema: pl.Schema, keys: Iterable[str] | None = None) -> pl.DataFrame:
         """The rows of a table about the person; keys: under these keys."""
         found = [
-            tables.read(self.plan.files[name], schema, bucket, bucket, pl.Series([key]))
+            tables.read(self.plan.files[name], schema, (bucket, bucket), pl.Series([key]))
             for key in (keys or [self.key])
             for bucket in [self.bucket_of(key)]
         ]
@@ -170,7 +168,7 @@ class Look:
     @cached_property
     def due(self) -> pl.DataFrame:
         """What the next night would tell if nothing more came in, each benefit being current."""
-        active = end_subscriptions(self.standing.select(list(SUBSCRIPTIONS)), permission_frame(self.plan.conf), self.plan.business_date)
+        active = going_on(self.standing, self.plan)
         if active.is_empty():
             return pl.DataFrame(schema=DELIVERY_RECORD.frame)
         return view(self.bite, self.plan, active.with_columns(in_slice=pl.lit(False)), nothing_staged, Clock()).compared.records
@@ -198,9 +196,8 @@ class Look:
 
     def document_of(self, run: str) -> Row:
         """The report of a run, or its commit file as long as it is not finished."""
-        if run not in unfinished(self.plan.workspace):
-            return report_of(self.plan.workspace, run)
-        return dict(json.loads((self.plan.workspace.runs / run / "commit.json").read_text("utf-8")))
+        read = commit_of if run in unfinished(self.plan.workspace) else report_of
+        return read(self.plan.workspace, run)
 
     def date_of(self, night: int) -> date:
         """The business date of a night."""
@@ -274,7 +271,7 @@ class Look:
         history = self.history(terms)
         frozen = next((reasons.frozen_by(each) for each in rejected if each.state in reasons.FREEZING), None)
         why = (
-            reasons.not_subscribed(benefit, history, permitted, self.chains.get(PERSONS_CHAIN))
+            reasons.not_subscribed(benefit, history, permitted, self.chains.get(REGISTER))
             if standing is None
             else reasons.held_back(
                 benefit, standing, permitted, withheld, rejected, refreshes, self.is_touched(benefit), self.is_healing(benefit)
@@ -340,8 +337,7 @@ class Look:
         given = [
             Refresh(command.arguments["order_id"], 1, 0, command.rows.rows)
             for command in self.given.refreshes
-            if command.rows
-            and tables.read([command.rows], MEMBERS, self.bite.first, self.bite.last).filter(here, pl.col("person") == self.key).height
+            if command.rows and tables.read([command.rows], MEMBERS, self.bite.buckets).filter(here, pl.col("person") == self.key).height
         ]
         return (*queued, *given)
 
@@ -351,7 +347,7 @@ class Look:
 
     def is_healing(self, benefit: str) -> bool:
         """Whether `reconcile --heal` asked for the group and no night has taken that yet."""
-        asked = tables.read(self.given.healing, DIFFERENCES, self.bite.first, self.bite.last)
+        asked = tables.read(self.given.healing, DIFFERENCES, self.bite.buckets)
         here = (pl.col("partner") == self.partner) & (pl.col("person") == self.key) & (pl.col("benefit") == benefit)
         return not asked.filter(here).is_empty()
 

@@ -13,9 +13,10 @@ from pipelines.room import Room
 from pipelines.side_by_side import Description
 from schemas.arrival import arrival_of
 from schemas.buckets import bucket_of
+from schemas.config import REGISTER
 from schemas.contracts import BY_DATASET, ORDER_LINE
 from schemas.errors import BrokenFileError, VerificationError
-from schemas.frames import FACTS, IDENTITIES, PERSONS, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TABLES
+from schemas.frames import FACTS, IDENTITIES, PERSONS, SUBSCRIPTION_KEY, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TABLES
 from schemas.personnummer import valid
 from storage import avro, csv_orders, tables
 from storage.inbox import Drop, DropFile, check_file
@@ -27,10 +28,8 @@ from transforms.link_persons import ALIASES, acceptable, alias_frame, link_perso
 from transforms.take_orders import end_subscriptions
 
 PIECE_ROWS = 262_144
-SUBSCRIPTION_KEY = ("partner", "person", "benefit")
 MOVING = ("facts", "persons", "told", "quarantine", "members", "touched", "subscriptions", "recalculated")  # what is kept by person
 WITH_THE_BITES = ("subscriptions", "touched", "told")  # of these, what moved is taken in with each bite, not as it lies
-CHAIN_OF_PERSONS = "PERSONS"
 # A waiting order line. person: null when no valid number is given; line: unique in the night.
 LINES = pl.Schema(
     {"bucket": pl.Int32(), "person": pl.String(), **ORDER_LINE.frame, "partner": pl.String(), "drop": pl.String(), "line": pl.Int64()}
@@ -176,13 +175,13 @@ def link(_: object, examined: Sequence[Examined], plan: Plan) -> Linked:
     for seen in examined:
         if seen.fault:
             faults.setdefault(plan.by_ordinal(seen.ordinal).name, Obstacle(BROKEN_DROP, seen.fault))
-    off = CHAIN_OF_PERSONS in plan.conf.off
-    state = plan.states.get(CHAIN_OF_PERSONS, ChainState())
+    off = REGISTER in plan.conf.off
+    state = plan.states.get(REGISTER, ChainState())
     rejected: Counter[str] = Counter()
     for seen in examined:
         rejected[plan.by_ordinal(seen.ordinal).name] += seen.rejected
     of_code = {name: {"INVALID_PERSONNUMMER": count} for name, count in rejected.items()}
-    consumed, obstacles = cut_gated(state, [] if off else plan.of_chain(CHAIN_OF_PERSONS), faults, of_code, plan.accepted)
+    consumed, obstacles = cut_gated(state, [] if off else plan.of_chain(REGISTER), faults, of_code, plan.accepted)
     chosen = {candidate.ordinal for candidate in consumed.consumed}
     in_order = sorted((seen for seen in examined if seen.ordinal in chosen), key=lambda seen: (seen.ordinal, seen.offset))
     check_examined(consumed, in_order)
@@ -250,7 +249,12 @@ def standing_of(who: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, pl.DataFra
     """The subscriptions of some persons as last night left them (frames.SUBSCRIPTION_ROWS), and those of them that go on tonight (SUBSCRIPTIONS)."""
     standing = tables.newest(tables.read_of(plan.files["subscriptions"], SUBSCRIPTION_ROWS, who), SUBSCRIPTION_KEY)
     standing = standing.filter(~pl.col("gone"))
-    return standing, end_subscriptions(standing.select(list(SUBSCRIPTIONS)), permission_frame(plan.conf), plan.business_date)
+    return standing, going_on(standing, plan)
+
+
+def going_on(standing: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+    """Those of some subscriptions (frames.SUBSCRIPTION_ROWS) that do not end on the plan's date: frames.SUBSCRIPTIONS."""
+    return end_subscriptions(standing.select(list(SUBSCRIPTIONS)), permission_frame(plan.conf), plan.business_date)
 
 
 def places_kept(members: pl.DataFrame, active: pl.DataFrame, night: int) -> pl.DataFrame:
@@ -316,10 +320,10 @@ def choose(_: object, pieces: Sequence[Piece], linked: Linked, plan: Plan) -> Ch
     for piece in sorted(pieces, key=lambda piece: piece.ordinal):
         if piece.fault:
             faults.setdefault(plan.by_ordinal(piece.ordinal).name, Obstacle(BROKEN_DROP, piece.fault))
-    cuts = {CHAIN_OF_PERSONS: linked.persons}
+    cuts = {REGISTER: linked.persons}
     for chain in plan.conf.benefits:
         cuts[chain] = cut(plan.states.get(chain, ChainState()).last, plan.of_chain(chain), faults)
-    current = is_current(linked.persons, plan.states.get(CHAIN_OF_PERSONS, ChainState()), plan.business_date)
+    current = is_current(linked.persons, plan.states.get(REGISTER, ChainState()), plan.business_date)
     orders = tuple(
         waiting.ordinal for waiting in plan.waiting if current and waiting.drop.dataset == "orders" and waiting.drop.name not in faults
     )

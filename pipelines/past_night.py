@@ -16,7 +16,7 @@ import polars as pl
 
 from pipelines.deliver import decide_refreshes, stage_changes
 from pipelines.delivered import READ_BACK_ROWS, digested
-from pipelines.ingest import MOVING, SUBSCRIPTION_KEY, WITH_THE_BITES, Choice, Linked, cut_file, examine, move, tasks
+from pipelines.ingest import MOVING, WITH_THE_BITES, Choice, Linked, cut_file, examine, move, tasks
 from pipelines.plan import Decisions, Plan, Waiting, read_decisions, read_states
 from pipelines.rebucket import was_doubled
 from pipelines.recalculation import recalculate_bite
@@ -26,7 +26,17 @@ from schemas.buckets import bucket_of, night_of
 from schemas.config import Conf
 from schemas.contracts import DELIVERY_RECORD
 from schemas.errors import VerificationError
-from schemas.frames import DIFFERENCES, IDENTITIES, PERSONS, SUBSCRIPTION_ROWS, SUBSCRIPTIONS, TABLES, TOLD, TOTALS, TOUCHED
+from schemas.frames import (
+    IDENTITIES,
+    PERSONS,
+    SUBSCRIPTION_KEY,
+    SUBSCRIPTION_ROWS,
+    SUBSCRIPTIONS,
+    TABLES,
+    TOLD,
+    TOTALS,
+    TOUCHED,
+)
 from schemas.manifest import Manifest
 from storage import avro, erasures, folds, outbox, tables
 from storage.agreement import table_folder
@@ -107,16 +117,16 @@ class PastNight:
         """What some nights wrote into a table."""
         folder = table_folder(self.workspace, name)
         files = folds.between(tables.files(folder), first, last, self.staging / "cut" / name)
-        return tuple(self.numbered(file, TABLES[name]) for file in files)
+        return tuple(map(self.numbered, files)) if {"bucket", "person"} <= set(TABLES[name]) else tuple(files)
 
     @cached_property
     def doubled(self) -> bool:
         """Whether buckets were ever doubled, so that rows may lie in other ones than those of the night."""
         return was_doubled(self.workspace)
 
-    def numbered(self, file: TableFile, schema: pl.Schema) -> TableFile:
+    def numbered(self, file: TableFile) -> TableFile:
         """A file with its rows in the buckets that their persons had in the night."""
-        if not self.doubled or not {"bucket", "person"} <= set(schema):
+        if not self.doubled:
             return file
         path = self.staging / "numbered" / Path(file.path).parent.name / Path(file.path).name
         rows = pl.read_parquet(file.path).with_columns(bucket_of(pl.col("person"), self.buckets).alias("bucket"))
@@ -158,15 +168,11 @@ class PastNight:
 
     def numbered_decisions(self, given: Decisions) -> Decisions:
         """What commands named, in the buckets of the night."""
-
-        def numbered(files: Sequence[TableFile]) -> tuple[TableFile, ...]:
-            return tuple(self.numbered(file, DIFFERENCES) for file in files)
-
         return replace(
             given,
-            refreshes=tuple(replace(each, rows=self.numbered(each.rows, DIFFERENCES) if each.rows else None) for each in given.refreshes),
-            heals=tuple(replace(each, rows=self.numbered(each.rows, DIFFERENCES)) for each in given.heals),
-            healing=numbered(given.healing),
+            refreshes=tuple(replace(each, rows=self.numbered(each.rows) if each.rows else None) for each in given.refreshes),
+            heals=tuple(replace(each, rows=self.numbered(each.rows)) for each in given.heals),
+            healing=tuple(map(self.numbered, given.healing)),
         )
 
     @cached_property
@@ -248,7 +254,7 @@ class PastNight:
         """The night's links, as they arrived."""
         pair = pl.Schema({"personnummer": pl.String(), "former_personnummer": pl.String()})
         if self.added("persons") or not self.document["tables"].get("persons"):
-            rows = tables.read(self.added("persons"), PERSONS, 0, self.plan.buckets).filter(night_of(pl.col("arrival")) == self.night)
+            rows = tables.read(self.added("persons"), PERSONS).filter(night_of(pl.col("arrival")) == self.night)
             return rows.filter(pl.col("former_personnummer").is_not_null()).unique("arrival").sort("arrival").select(list(pair))
         self.need("persons")
         seen = [examine(task, self.plan) for task in tasks(self.plan, "persons")]
@@ -258,7 +264,7 @@ class PastNight:
         """The register's records of the night."""
         self.need("persons")
         pieces = [piece.file for task in tasks(self.plan, "persons") for piece in cut_file(task, self.linked, self.plan)]
-        return [self.stage("persons", tables.read(pieces, PERSONS, 0, self.plan.buckets).sort("bucket", "person", "arrival"))]
+        return [self.stage("persons", tables.read(pieces, PERSONS).sort("bucket", "person", "arrival"))]
 
     def make_identities(self) -> list[TableFile]:
         """The numbers that the night linked."""
@@ -343,11 +349,11 @@ class PastNight:
         """What the night put into the ledger of some buckets."""
         said = self.said_in(bite)
         told = said.filter(pl.col("fact_id").is_not_null()).select(list(TOLD))
-        return with_carried(told, tables.read(self.linked.moved.get("told", ()), TOLD, bite.first, bite.last), said)
+        return with_carried(told, tables.read(self.linked.moved.get("told", ()), TOLD, bite.buckets), said)
 
     def said_in(self, bite: Bite) -> pl.DataFrame:
         """SAID of some buckets."""
-        return tables.read(self.said, SAID, bite.first, bite.last)
+        return tables.read(self.said, SAID, bite.buckets)
 
     # Subscriptions and queues
 
@@ -359,7 +365,7 @@ class PastNight:
         by_dataset: dict[str, tuple[TableFile, ...]] = {"persons": (), "facts": (), "orders": tuple(piece.file for piece in pieces)}
         came = {name: self.added(name) for name in ("persons", "facts", "quarantine")}
         choice = Choice(
-            {}, (), {}, by_dataset, tuple(p.file for p in pieces if p.broad), replace_moved(self.linked, {**self.linked.moved, **came})
+            {}, (), {}, by_dataset, tuple(p.file for p in pieces if p.broad), replace(self.linked, moved={**self.linked.moved, **came})
         )
         intakes = [take_for(bite, None, choice, self.plan) for bite in self.bites]
         found = {name: [file] for name, file in decide_refreshes(intakes, self.current, self.plan).files.items()}
@@ -371,7 +377,7 @@ class PastNight:
 
     def follow(self, intake: Intake, files: dict[str, TableFile]) -> None:
         """Bring the groups of a bite to what their partners knew after the night; stage those that changed."""
-        groups = tables.read([intake.subscriptions], SUBSCRIPTIONS, intake.bite.first, intake.bite.last)
+        groups = tables.read([intake.subscriptions], SUBSCRIPTIONS, intake.bite.buckets)
         known = know_again(groups, self.said_in(intake.bite), self.current, self.night)
         stage_changes(intake.bite, self.plan, groups, known, files)
 
@@ -381,8 +387,8 @@ class PastNight:
         """In the newest night, what the store holds beyond the totals that are known: so that both agree from here on. Before it, nothing."""
         if not self.newest:
             return []
-        known = tables.read(self.before("totals"), TOTALS, 0, self.plan.buckets).filter(pl.col("measure").is_in([FACTS_IN, DAYS_IN]))
-        held = [total_facts(tables.read(self.after("facts"), TOTALLED, bite.first, bite.last)) for bite in self.bites]
+        known = tables.read(self.before("totals"), TOTALS).filter(pl.col("measure").is_in([FACTS_IN, DAYS_IN]))
+        held = [total_facts(tables.read(self.after("facts"), TOTALLED, bite.buckets)) for bite in self.bites]
         stored = pl.concat(held).rename({"facts": FACTS_IN, "days": DAYS_IN}).unpivot(index=["bucket", "benefit"], variable_name="measure")
         place = ["bucket", "benefit", "measure"]
         before = known.group_by(place).agg(pl.col("count").sum().alias("before"))
@@ -396,14 +402,9 @@ class PastNight:
         """Every pair of a withheld benefit that somebody subscribes to: more than may have changed, which comparing again does not show."""
         if not self.newest:
             return []
-        rows = tables.newest(tables.read(self.after("subscriptions"), SUBSCRIPTION_ROWS, 0, self.plan.buckets), SUBSCRIPTION_KEY)
+        rows = tables.newest(tables.read(self.after("subscriptions"), SUBSCRIPTION_ROWS), SUBSCRIPTION_KEY)
         waiting = rows.filter(~pl.col("gone"), ~pl.col("benefit").is_in(self.current)).select(list(TOUCHED)).unique().sort(list(TOUCHED))
         return [self.stage("touched", waiting)] if waiting.height else []
-
-
-def replace_moved(linked: Linked, moved: Mapping[str, tuple[TableFile, ...]]) -> Linked:
-    """The same, with other files of what the night moved and took in."""
-    return Linked(linked.aliases, linked.moves, linked.persons, linked.obstacles, linked.rejected, moved)
 
 
 def from_json(rows: Sequence[Mapping[str, Any]], schema: pl.Schema) -> pl.DataFrame:
@@ -415,7 +416,7 @@ def from_json(rows: Sequence[Mapping[str, Any]], schema: pl.Schema) -> pl.DataFr
 
 def check_delivery(folder: Path, partner: str, delivery: Mapping[str, Any]) -> None:
     """A delivery must be the one that was published, byte for byte. VerificationError names what is not."""
-    manifest = Manifest.from_json((folder / "manifest.json").read_bytes())
+    manifest = Manifest.from_json((folder / outbox.MANIFEST).read_bytes())
     wrong = [entry.name for entry in manifest.files if hashlib.sha256((folder / entry.name).read_bytes()).hexdigest() != entry.sha256]
     if manifest.digest() != delivery["digest"] or wrong:
         raise VerificationError(f"outbox/{partner}/{folder.name}: {(*wrong, 'manifest.json')[0]} is not as it was published")

@@ -159,6 +159,11 @@ class Plan:
         """Benefit -> unit."""
         return {code: benefit.unit for code, benefit in self.conf.benefits.items()}
 
+    @property
+    def current(self) -> list[str]:
+        """The benefits that were not withheld last night."""
+        return [benefit for benefit in self.conf.benefits if benefit in self.states and self.states[benefit].since is None]
+
     @cached_property
     def sequences(self) -> dict[str, int]:
         """Partner -> sequence of tonight's delivery."""

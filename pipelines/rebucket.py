@@ -159,7 +159,7 @@ def recounted(workspace: Workspace, catalog: Catalog) -> list[TableFile]:
     there = {(bucket, benefit, measure): count for bucket, benefit, measure, count in known.iter_rows()}
     for bucket in range(before, catalog.buckets):
         for of, benefit, *counts in (
-            total_facts(tables.read(facts, TOTALLED, bucket, bucket)).select("bucket", "benefit", *measures.values()).iter_rows()
+            total_facts(tables.read(facts, TOTALLED, (bucket, bucket))).select("bucket", "benefit", *measures.values()).iter_rows()
         ):
             for measure, count in zip(measures, counts, strict=True):
                 moved = int(count) - there.get((of, benefit, measure), 0)

@@ -1,6 +1,5 @@
 """Make the state anew where it was lost: from the commit files, from table files that still lie there, from the outbox, and from drops."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -15,10 +14,11 @@ from schemas import versions
 from schemas.errors import LefiError, RefusedError
 from schemas.frames import TABLES
 from storage import commands, durable, erasures, folds, outbox, pace, tables
-from storage.agreement import require_complete, require_finished, settled, table_folder, unfinished
+from storage.agreement import require_complete, require_finished, table_folder
 from storage.failpoints import reach
 from storage.lock import held
 from storage.pace import Amount
+from storage.runs import commit_of, settled, unfinished
 from storage.tables import TableFile
 from storage.workspace import FORMAT, Catalog, Workspace
 
@@ -77,11 +77,6 @@ def rebuild(workspace: Workspace, say: Say) -> Mapping[str, Any]:
         }
 
 
-def commit_of(workspace: Workspace, run: str) -> Mapping[str, Any]:
-    """What a run has committed."""
-    return dict(json.loads((workspace.runs / run / "commit.json").read_text("utf-8")))
-
-
 def last_settled(workspace: Workspace, documents: Sequence[Mapping[str, Any]]) -> Catalog:
     """The catalog after the last of some settled runs, or as it was before the first run of all."""
     if documents:
@@ -125,7 +120,7 @@ def brought_back(workspace: Workspace, made: Counter[str]) -> list[str]:
     return [told + (whom if persons else "")]
 
 
-def require_history(workspace: Workspace, documents: list[Mapping[str, Any]], catalog: Catalog, last: Catalog) -> None:
+def require_history(workspace: Workspace, documents: Sequence[Mapping[str, Any]], catalog: Catalog, last: Catalog) -> None:
     """The commit files must reach from the first night to the newest delivery and command. RefusedError names what does not."""
     nights = [document["night"] for document in documents]
     absent = sorted(set(range(1, max([*nights, catalog.night if not unfinished(workspace) else 0], default=0) + 1)) - set(nights))

@@ -9,20 +9,19 @@ from typing import Any
 import polars as pl
 
 from pipelines.decisions import deciding
-from pipelines.plan import Plan, permission_frame, settled_plan
+from pipelines.ingest import going_on
+from pipelines.plan import Plan, settled_plan
 from pipelines.recalculation import Basis, ceased_keys, number_arrivals, read_basis
 from pipelines.side_by_side import note
 from pipelines.take import Bite, split_buckets, standing_subscriptions
 from pipelines.upgrade import require_recoded
 from pipelines.view import Clock, LookedAt, nothing_staged, view
 from schemas.errors import RefusedError, UsageError, require_reason
-from schemas.frames import SUBSCRIPTIONS
 from storage import commands, durable, pace, tables
 from storage.conf import read_conf
 from storage.workspace import Workspace
 from transforms.deal import deal
 from transforms.recalculate import BENEFIT, CASES, NEW, NO_PERSON, NO_YEARS, UNCHANGED, Rate, recalculate
-from transforms.take_orders import end_subscriptions
 
 RULES = ("guarantee",)
 LONGEST = 366
@@ -145,8 +144,8 @@ def all_bites(plan: Plan) -> Sequence[Bite]:
 def foresee(bite: Bite, wish: Wish, plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The outcomes for some buckets (OUTCOMES), and the records that partners would get: (bucket, partner, person)."""
     decisions, outcomes = look_ahead(bite, wish, plan)
-    standing = standing_subscriptions(plan, bite).select(list(SUBSCRIPTIONS)).filter(pl.col("benefit") == BENEFIT, ~pl.col("initial_due"))
-    groups = end_subscriptions(standing, permission_frame(plan.conf), plan.business_date).join(decisions, on="person", how="semi")
+    standing = standing_subscriptions(plan, bite).filter(pl.col("benefit") == BENEFIT, ~pl.col("initial_due"))
+    groups = going_on(standing, plan).join(decisions, on="person", how="semi")
     if groups.is_empty():
         return outcomes, pl.DataFrame(schema={"bucket": pl.Int32(), "partner": pl.String(), "person": pl.String()})
     file = tables.stage(plan.staging / f"decisions-{bite.name}.parquet", decisions)

@@ -53,7 +53,7 @@ def recalculate_bite(
     reach("recalculate")
     ceased = pl.read_parquet(aliases, columns=["number"])["number"]
     basis = read_basis(bite, ceased, plan, staged)
-    before = tables.read([*plan.files["recalculated"], *staged("recalculated")], RECALCULATED, bite.first, bite.last)
+    before = tables.read([*plan.files["recalculated"], *staged("recalculated")], RECALCULATED, bite.buckets)
     made, looked_at = [], []
     for each in due:
         result = take_turn(each, basis, before, plan, staged)
@@ -71,7 +71,7 @@ def read_basis(bite: Bite, ceased: pl.Series, plan: Plan, staged: Staged) -> Bas
     gone = pl.col("person").is_in(ceased.implode())
     facts = load(plan, "facts", FACTS, bite, staged("facts")).filter(pl.col("benefit") == BENEFIT, ~gone)
     persons = facts["person"].unique().sort()
-    refused = tables.read([*plan.files["quarantine"], *staged("quarantine")], QUARANTINE, bite.first, bite.last, persons)
+    refused = tables.read([*plan.files["quarantine"], *staged("quarantine")], QUARANTINE, bite.buckets, persons)
     named = name_persons(load(plan, "persons", PERSONS, bite, staged("persons"), persons)) if persons.len() else pl.DataFrame(schema=NAMED)
     return Basis(facts, without_retracted(refused, retractions(plan)), named)
 
@@ -129,14 +129,14 @@ def stage_with(files: dict[str, TableFile], name: str, rows: pl.DataFrame, schem
     """Stage rows together with what is staged of their table already."""
     if rows.is_empty():
         return
-    there = tables.read([files[name]] if name in files else [], schema, bite.first, bite.last)
+    there = tables.read([files[name]] if name in files else [], schema, bite.buckets)
     together = pl.concat([there, rows]).sort("bucket", "person", maintain_order=True)
     files[name] = tables.stage(plan.staging / "tables" / f"{name}-{bite.name}-recalculated.parquet", together)
 
 
 def computed_rows(marked: Sequence[TableFile], withheld: Collection[str], plan: Plan) -> pl.DataFrame:
     """The slices computed tonight: frames.RECALCULATIONS. marked: the files that `recalculate_bite` staged."""
-    marks = tables.read(marked, RECALCULATED, 0, plan.buckets)
+    marks = tables.read(marked, RECALCULATED)
     rows = []
     for each in due_tonight(withheld, plan):
         places = pl.col("bucket").replace_strict(each.due_slices, default=len(each.slices), return_dtype=pl.Int32())

@@ -11,8 +11,8 @@ from pipelines import engines
 from pipelines.decisions import deciding
 from pipelines.delivered import DELIVERED, READ_BACK_ROWS, PartFile, published, stage_delivered
 from pipelines.failures import guarded
-from pipelines.ingest import SUBSCRIPTION_KEY
-from pipelines.plan import UNLIMITED, Plan, permission_frame, settled_plan
+from pipelines.ingest import going_on
+from pipelines.plan import UNLIMITED, Plan, settled_plan
 from pipelines.results import Found, read_found, write_found
 from pipelines.room import Room
 from pipelines.side_by_side import in_batches, side_by_side
@@ -22,12 +22,11 @@ from pipelines.view import LEDGER, TOLD_KEY, Clock, look, lost_in_store, nothing
 from schemas import versions
 from schemas.buckets import FIRST_RECORD_NO
 from schemas.errors import RefusedError
-from schemas.frames import DIFFERENCES, SUBSCRIPTIONS, TOLD, TOUCHED
+from schemas.frames import DIFFERENCES, SUBSCRIPTION_KEY, TOLD, TOUCHED
 from storage import commands, durable, pace, tables
 from storage.conf import read_conf
 from storage.tables import TableFile
 from storage.workspace import Workspace
-from transforms.take_orders import end_subscriptions
 from transforms.total import UNEQUAL
 
 Say = Callable[[str], None]
@@ -47,8 +46,8 @@ def reconcile(workspace: Workspace, partner: str | None, heal: bool, runner: str
         pace.expect(plan.staging, {"read_delivered": len(delivered_parts(plan, partner)), "reconcile_bite": plan.buckets})
         cut = bites(plan)
         attempt = engines.run(lambda pipeline, attempt: compare_everybody(pipeline, attempt, cut, partner, engine.at_once), plan, engine)
-        lost = tables.read(read_found(attempt, cut, "lost"), UNEQUAL, 0, plan.buckets)
-        found = tables.read(read_found(attempt, cut, "differences"), DIFFERENCES, 0, plan.buckets)
+        lost = tables.read(read_found(attempt, cut, "lost"), UNEQUAL)
+        found = tables.read(read_found(attempt, cut, "differences"), DIFFERENCES)
         given, amount = None, pace.total(plan.staging)
         if heal and found.height:
             arguments = {"partner": partner, "content_version": versions.CONTENT_VERSION}
@@ -120,11 +119,9 @@ def reconcile_bite(bite: Bite, delivered: Sequence[TableFile], partner: str | No
 
 def settled_groups(bite: Bite, plan: Plan) -> pl.DataFrame:
     """The groups of which everything should have been told: of current benefits, and with nothing that a night still owes."""
-    current = [benefit for benefit in plan.conf.benefits if benefit in plan.states and plan.states[benefit].since is None]
-    standing = standing_subscriptions(plan, bite).select(list(SUBSCRIPTIONS))
-    active = end_subscriptions(standing, permission_frame(plan.conf), plan.business_date)
-    owed = tables.read(plan.files["touched"], TOUCHED, bite.first, bite.last)
-    settled = active.filter(pl.col("benefit").is_in(current), ~pl.col("initial_due"), ~pl.col("heal_due"))
+    active = going_on(standing_subscriptions(plan, bite), plan)
+    owed = tables.read(plan.files["touched"], TOUCHED, bite.buckets)
+    settled = active.filter(pl.col("benefit").is_in(plan.current), ~pl.col("initial_due"), ~pl.col("heal_due"))
     return settled.join(owed, on=["person", "benefit"], how="anti").sort("bucket", "person", "benefit", "partner")
 
 
@@ -152,7 +149,7 @@ def ledger_and_files(groups: pl.DataFrame, told: pl.DataFrame, delivered: Sequen
     if places.is_empty():
         return pl.DataFrame(schema=DIFFERENCES)
     low, high = int(places.min()), int(places.max())  # type: ignore[arg-type]  # Int64 values
-    said = tables.read(delivered, DELIVERED, low, high).drop("bucket")
+    said = tables.read(delivered, DELIVERED, (low, high)).drop("bucket")
     compared = valid.join(said, on=["partner", "sequence", "record_no"], how="left").filter(
         pl.col("delivered").ne_missing(pl.col("digest"))
     )

@@ -12,8 +12,8 @@ from apache_beam.pvalue import AsList
 from pipelines import engines
 from pipelines.decisions import deciding
 from pipelines.failures import guarded
-from pipelines.ingest import SUBSCRIPTION_KEY
-from pipelines.plan import LOOK, UNLIMITED, Plan, permission_frame, settled_plan
+from pipelines.ingest import going_on
+from pipelines.plan import LOOK, UNLIMITED, Plan, settled_plan
 from pipelines.reconcile import settled_groups
 from pipelines.results import Found, read_found, write_found
 from pipelines.room import Room
@@ -23,7 +23,7 @@ from pipelines.take import Bite, everybodys_bites, standing_subscriptions
 from pipelines.upgrade import as_after_upgrade
 from pipelines.view import Clock, look, nothing_staged
 from schemas.errors import RefusedError
-from schemas.frames import SUBSCRIPTIONS
+from schemas.frames import SUBSCRIPTION_KEY
 from storage import durable, outbox, pace, tables
 from storage.conf import read_conf
 from storage.delivered import records_between
@@ -31,7 +31,6 @@ from storage.pace import Amount
 from storage.workspace import Workspace
 from transforms.compare import RECORDS
 from transforms.digest import CONTENT
-from transforms.take_orders import end_subscriptions
 
 Say = Callable[[str], None]
 SAMPLES = 3  # of each partner, benefit and action
@@ -92,7 +91,7 @@ def compare_release(plan: Plan, partner: str | None, engine: engines.Engine) -> 
     attempt = engines.run(compare, plan, engine)
 
     def staged(name: str, schema: pl.Schema) -> pl.DataFrame:
-        return tables.read(read_found(attempt, bites, name), schema, 0, plan.buckets)
+        return tables.read(read_found(attempt, bites, name), schema)
 
     counted = staged("counts", COUNTS).group_by(KEY).agg(pl.sum("count")).sort(KEY)
     changed, ended = counted.filter(pl.col("action") != ENDED), counted.filter(pl.col("action") == ENDED)
@@ -101,7 +100,7 @@ def compare_release(plan: Plan, partner: str | None, engine: engines.Engine) -> 
         "differences": int(changed["count"].sum()),
         "by": changed.to_dicts(),
         "ended": ended.drop("action").to_dicts(),
-        "not_compared": [benefit for benefit in plan.conf.benefits if benefit not in plan.states or plan.states[benefit].since],
+        "not_compared": [benefit for benefit in plan.conf.benefits if benefit not in plan.current],
         "samples": [sample(record, plan) for record in samples.iter_rows(named=True)],
     }
 
@@ -112,9 +111,8 @@ def compare_bite(bite: Bite, partner: str | None, plan: Plan) -> Found:
     groups = settled_groups(bite, plan).filter(asked).with_columns(in_slice=pl.lit(False))
     seen = look(bite, plan, groups, nothing_staged, Clock())
     records = seen.compared.records
-    standing = standing_subscriptions(plan, bite).filter(asked).select(list(SUBSCRIPTIONS))
-    going_on = end_subscriptions(standing, permission_frame(plan.conf), plan.business_date)
-    ended = standing.join(going_on, on=SUBSCRIPTION_KEY, how="anti").with_columns(action=pl.lit(ENDED))
+    standing = standing_subscriptions(plan, bite).filter(asked)
+    ended = standing.join(going_on(standing, plan), on=SUBSCRIPTION_KEY, how="anti").with_columns(action=pl.lit(ENDED))
     happened = pl.concat([records.select(pl.col(KEY).cast(pl.String())), ended.select(KEY)])
     counts = happened.group_by(KEY).agg(pl.len().cast(pl.Int64()).alias("count")).with_columns(bucket=pl.lit(bite.first, pl.Int32()))
     first = records.group_by(KEY, maintain_order=True).head(SAMPLES).select(list(RECORDS)).sort("bucket", "record_no")

@@ -1,7 +1,6 @@
 """A run: plan, stage, verify, commit, publish, settle (DESIGN 4). Before the commit nothing happened; after it the run will complete."""
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import date
@@ -23,10 +22,11 @@ from schemas.errors import LefiError, RefusedError, UsageError, VerificationErro
 from schemas.frames import TABLES
 from schemas.manifest import Manifest
 from storage import avro, durable, outbox, pace, tables
-from storage.agreement import require_agreement, table_folder, unfinished
+from storage.agreement import require_agreement, table_folder
 from storage.conf import read_conf
 from storage.failpoints import reach
 from storage.lock import only_writer
+from storage.runs import COMMIT, REPORT, commit_of, report_of, settled, unfinished
 from storage.seals import Signer
 from storage.tables import TableFile
 from storage.workspace import Catalog, LastDelivery, Workspace
@@ -161,7 +161,7 @@ def verify(workspace: Workspace, staged: Mapping[str, Any]) -> None:
     """Read back what was staged for the outbox: digests, sizes and rows as the manifests say."""
     for partner, delivery in staged["deliveries"].items():
         folder = workspace.root / delivery["folder"]
-        manifest = Manifest.from_json((folder / "manifest.json").read_bytes())
+        manifest = Manifest.from_json((folder / outbox.MANIFEST).read_bytes())
         if manifest.digest() != delivery["digest"]:
             raise VerificationError(f"verify: {partner}: manifest.json has another digest than was staged")
         for entry in manifest.files:
@@ -194,15 +194,15 @@ def commit(workspace: Workspace, catalog: Catalog, staged: Mapping[str, Any]) ->
     durable.sync_tree(workspace.staging)
     durable.sync_folder(workspace.root)
     reach("commit.before")
-    path = workspace.runs / staged["run"] / "commit.json"
+    path = workspace.runs / staged["run"] / COMMIT
     if not durable.put_if_absent(path, durable.to_json(document), workspace.staging / staged["run"]):
-        raise LefiError(f"runs/{staged['run']}/commit.json is there already: another command has committed the same run")
+        raise LefiError(f"runs/{staged['run']}/{COMMIT} is there already: another command has committed the same run")
     reach("commit.after")
 
 
 def complete(workspace: Workspace, run: str, say: Say) -> Mapping[str, Any]:
     """Publish and settle a committed run; every step finds what an earlier attempt did. Returns the report."""
-    document = json.loads((workspace.runs / run / "commit.json").read_text("utf-8"))
+    document = commit_of(workspace, run)
     try:
         publish(workspace, document)
         say(f"published {len(document['deliveries'])} deliveries")
@@ -219,7 +219,7 @@ def complete(workspace: Workspace, run: str, say: Say) -> Mapping[str, Any]:
     report = report_from(document)
     page = night_page(report, earlier_reports(workspace, run), document["conf"])
     durable.write_file(workspace.runs / run / "report.html", page.encode())
-    durable.write_file(workspace.runs / run / "report.json", durable.to_json(report))
+    durable.write_file(workspace.runs / run / REPORT, durable.to_json(report))
     reach("settle.report")
     durable.remove(workspace.staging / run)
     say("settled")
@@ -278,11 +278,5 @@ def report_from(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def earlier_reports(workspace: Workspace, run: str) -> list[dict[str, Any]]:
     """The reports of the nights just before a run, oldest first, for the pictures of its page."""
-    names = sorted(path.parent.name for path in workspace.runs.glob("*/report.json"))
-    before = [name for name in names if name[:10] < run[:10]][-NIGHTS_SHOWN:]
-    return [dict(report_of(workspace, name)) for name in before]
-
-
-def report_of(workspace: Workspace, run: str) -> Mapping[str, Any]:
-    """The report of a settled run."""
-    return dict(json.loads((workspace.runs / run / "report.json").read_text("utf-8")))
+    before = [name for name in settled(workspace) if name[:10] < run[:10]][-NIGHTS_SHOWN:]
+    return [report_of(workspace, name) for name in before]

@@ -13,19 +13,20 @@ from pipelines.plan import Plan
 from pipelines.recalculation import computed_rows, progress
 from pipelines.results import write_result
 from pipelines.view import DAYS_IN, FACTS_IN
+from schemas.config import REGISTER
 from schemas.errors import VerificationError, masked
 from schemas.frames import CHAINS, DROPS, REFRESHES, RUNS, TOTALS
+from schemas.gates import GATES
 from schemas.personnummer import without_numbers
 from schemas.quarantine import quarantine_id
 from storage import tables
 from storage.inbox import Drop
 from storage.place import place
 from storage.tables import TableFile
-from transforms.cut_chains import QUARANTINE_RATE, VOLUME, ChainState, Obstacle, usual_rows
-from transforms.judge import SAME
+from transforms.cut_chains import ChainState, Obstacle, usual_rows
+from transforms.judge import NEW
 
 STAGED_FILE = "staged.json"
-NEW, GATES = "NEW", (QUARANTINE_RATE, VOLUME)
 
 
 def write_staged(_: object, delivered: Sequence[Delivered], deliveries: Sequence[Delivery], verdict: Verdict, plan: Plan) -> str:
@@ -305,7 +306,7 @@ def drop_states(verdict: Verdict, plan: Plan) -> list[dict[str, str]]:
             code, text = faults[drop.name].code, faults[drop.name].text
             state = "stopped" if code in GATES else "broken"
         else:
-            reason = verdict.withheld.get(drop.chain or "PERSONS")
+            reason = verdict.withheld.get(drop.chain or REGISTER)
             state, code, text = "waiting", reason.code if reason else "", reason.text if reason else ""
         states.append({"drop": drop.name, "state": state, "code": code, "text": masked(text)})
     return states + [asdict(note) | {"text": masked(note.text)} for note in plan.notes]
@@ -322,12 +323,8 @@ def refreshes(verdict: Verdict, plan: Plan) -> list[dict[str, Any]]:
 
 def rejected(verdict: Verdict, plan: Plan) -> dict[str, dict[str, int]]:
     """Rejected records by drop and code."""
-    counts: dict[str, Counter[str]] = {}
-    for candidate in verdict.cuts["PERSONS"].consumed:
+    counts = rejected_by_drop(verdict.intakes, plan, verdict.excluded)
+    for candidate in verdict.cuts[REGISTER].consumed:
         if verdict.choice.linked.rejected.get(candidate.name):
             counts[candidate.name] = Counter({"INVALID_PERSONNUMMER": verdict.choice.linked.rejected[candidate.name]})
-    for intake in verdict.intakes:
-        for (ordinal, code), number in intake.counted.items():
-            if code not in (NEW, SAME) and ordinal not in verdict.excluded:
-                counts.setdefault(plan.by_ordinal(ordinal).name, Counter())[code] += number
     return {name: dict(sorted(codes.items())) for name, codes in sorted(counts.items())}

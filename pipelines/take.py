@@ -8,13 +8,13 @@ import polars as pl
 
 from pipelines.commanded import commanded
 from pipelines.concerned import a_refresh_waits, concerned, everybody
-from pipelines.ingest import LINES, SUBSCRIPTION_KEY, WAITING_FACTS, Choice, in_buckets, is_broad, standing_of
+from pipelines.ingest import LINES, WAITING_FACTS, Choice, in_buckets, is_broad, standing_of
 from pipelines.plan import Plan, permission_frame
 from pipelines.room import portions
 from pipelines.side_by_side import Description
 from pipelines.totals import must_equal
 from schemas.buckets import ordinal_of
-from schemas.frames import DIFFERENCES, FACTS, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_ROWS, SUBSCRIPTIONS
+from schemas.frames import DIFFERENCES, FACTS, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_KEY, SUBSCRIPTION_ROWS, SUBSCRIPTIONS
 from storage import tables
 from storage.pace import Amount
 from storage.tables import TableFile
@@ -22,7 +22,7 @@ from transforms.compare import with_trigger
 from transforms.freeze import freeze
 from transforms.hold import hold
 from transforms.judge import KEY as SAME_VERSION
-from transforms.judge import SAME, judge
+from transforms.judge import NEW, SAME, judge
 from transforms.merge_subscriptions import merge_subscriptions
 from transforms.name_persons import name_persons
 from transforms.premature import premature
@@ -44,6 +44,11 @@ class Bite(Description):
     first: int
     last: int
     facts: int = field(default=0, compare=False, repr=False)
+
+    @property
+    def buckets(self) -> tuple[int, int]:
+        """The first and the last one."""
+        return self.first, self.last
 
     @property
     def name(self) -> str:
@@ -201,7 +206,7 @@ def load(
     plan: Plan, name: str, schema: pl.Schema, bite: Bite, extra: Iterable[TableFile] = (), persons: pl.Series | None = None
 ) -> pl.DataFrame:
     """A bite of a table: what is settled and what is staged, without what was retracted or released."""
-    rows = tables.read([*plan.files[name], *extra], schema, bite.first, bite.last, persons)
+    rows = tables.read([*plan.files[name], *extra], schema, bite.buckets, persons)
     if name in ("facts", "quarantine"):
         rows = without_retracted(rows, retractions(plan))
     if name == "quarantine" and plan.decisions.released:
@@ -222,7 +227,7 @@ def take_bite(bite: Bite, choice: Choice, plan: Plan) -> Intake:
 def take_for(bite: Bite, who: pl.Series | None, choice: Choice, plan: Plan) -> Intake:
     """The same; who: the persons whose subscriptions are looked at, everybody when None."""
     files: dict[str, TableFile] = {}
-    persons = tables.read(choice.pieces["persons"], PERSONS, bite.first, bite.last).sort("bucket", "person", "arrival")
+    persons = tables.read(choice.pieces["persons"], PERSONS, bite.buckets).sort("bucket", "person", "arrival")
     if persons.height:
         files["persons"] = tables.stage(plan.staging / "tables" / f"persons-{bite.name}.parquet", persons)
     counted, totals = take_facts(bite, choice, plan, files)
@@ -252,13 +257,13 @@ def take_lines(bite: Bite, who: pl.Series | None, choice: Choice, plan: Plan, fi
     permissions = permission_frame(plan.conf)
     told_of = [
         standing_subscriptions(plan, bite, who),
-        tables.read(moved.get("subscriptions", ()), SUBSCRIPTION_ROWS, bite.first, bite.last),
+        tables.read(moved.get("subscriptions", ()), SUBSCRIPTION_ROWS, bite.buckets),
     ]
     rows = pl.concat(told_of).filter(~pl.col("person").is_in(list(choice.linked.moves))).select(list(SUBSCRIPTIONS))
     standing = merge_subscriptions(end_subscriptions(rows, permissions, plan.business_date), choice.linked.moves)
     standing = heal(standing, choice, plan, bite).sort("bucket", "person", "benefit", "partner")
-    own = tables.read(choice.pieces["orders"], LINES, bite.first, bite.last).filter(~is_broad())
-    broad = tables.read(choice.broad, LINES, 0, plan.buckets).filter(is_broad())
+    own = tables.read(choice.pieces["orders"], LINES, bite.buckets).filter(~is_broad())
+    broad = tables.read(choice.broad, LINES).filter(is_broad())
     lines = pl.concat([own, broad]).with_columns(ordinal_of(pl.col("line")).alias("ordinal")).sort("ordinal", "line_no", "line")
     asking = lines.filter(pl.col("action") == "REFRESH").select("line", "ordinal", "line_no", "partner", "order_id")
     if lines.is_empty():
@@ -303,7 +308,7 @@ def queue_up(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, TableFi
     moved = choice.linked.moved
     columns = ["bucket", *MEMBER_KEY]
     owing = [*plan.files["members"], *moved.get("members", ())] if a_refresh_waits(plan) else []
-    waiting = tables.newest(tables.read(owing, MEMBERS, bite.first, bite.last), MEMBER_KEY).filter("waits")
+    waiting = tables.newest(tables.read(owing, MEMBERS, bite.buckets), MEMBER_KEY).filter("waits")
     over = ended_beside_another(choice, plan)
     own = waiting.filter(pl.col("night") < plan.night).join(over, on=SUBSCRIPTION_KEY, how="semi")
     given = [(command.number, command.rows) for command in plan.decisions.refreshes if command.rows]
@@ -327,10 +332,10 @@ def queue_up(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, TableFi
     groups = groups.join(named.select("person", "personnummer", pl.col("protected").alias("flag")), on="person", maintain_order="left")
     due = with_trigger(groups.with_columns(in_slice=pl.lit(False))).select(
         *SUBSCRIPTION_KEY,
-        pl.when(pl.col("snapshot").is_null(), pl.col("frozen").is_null()).then(pl.lit("READY")).otherwise(pl.lit("PASSED")),
+        pl.when(pl.col("snapshot").is_null(), pl.col("frozen").is_null()).then(pl.lit("READY")).otherwise(pl.lit("PASSED")).alias("state"),
     )
     return (
-        members.join(due.rename({"literal": "state"}), on=SUBSCRIPTION_KEY, how="left")
+        members.join(due, on=SUBSCRIPTION_KEY, how="left")
         .join(own.select(MEMBER_KEY).with_columns(ended=pl.lit(True)), on=MEMBER_KEY, how="left")
         .select(
             *columns, pl.when("ended").then(pl.lit("GONE")).otherwise(pl.col("state").fill_null("GONE")).alias("state").cast(QUEUE["state"])
@@ -378,7 +383,7 @@ def take_portion(
     bite: Bite, persons: pl.Series | None, name: str, choice: Choice, plan: Plan, files: dict[str, TableFile]
 ) -> tuple[dict[tuple[int, str], int], tuple[tuple[int, str, int, int], ...]]:
     """The same for some persons, None for all. name: of the files that are staged."""
-    waiting = tables.read(choice.pieces["facts"], WAITING_FACTS, bite.first, bite.last, persons)
+    waiting = tables.read(choice.pieces["facts"], WAITING_FACTS, bite.buckets, persons)
     if waiting.is_empty():
         return {}, ()
     stored = known_again(waiting, bite, choice.linked.moved.get("facts", ()), plan)
@@ -399,7 +404,7 @@ def take_portion(
             pl.lit(plan.night, pl.Int32()).alias("night"),
         ).select(list(QUARANTINE))
         files["quarantine"] = tables.stage(plan.staging / "tables" / f"quarantine-{name}.parquet", rows)
-    outcome = judged.group_by("ordinal", pl.col("code").fill_null("NEW")).len()
+    outcome = judged.group_by("ordinal", pl.col("code").fill_null(NEW)).len()
     return {(ordinal, code): count for ordinal, code, count in outcome.iter_rows()}, tuple(total_facts(sound).iter_rows())
 
 

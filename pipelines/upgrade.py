@@ -104,7 +104,7 @@ def recoded(workspace: Workspace, catalog: Catalog, into: Path) -> tuple[list[Ta
 def recode_rows(rows: pl.DataFrame, delivered: list[TableFile]) -> tuple[pl.DataFrame, int]:
     """Rows of the ledger with the digests of the records that they name; and how many of these are not there. An annulled fact has none."""
     places = (rows["record_no"] // FIRST_RECORD_NO).unique()
-    found = [tables.read(delivered, DELIVERED, place, place) for place in places]
+    found = [tables.read(delivered, DELIVERED, (place, place)) for place in places]
     said = pl.concat([pl.DataFrame(schema=DELIVERED), *found]).drop("bucket")
     known = rows.join(said, on=PLACE, how="left", maintain_order="left")
     told = pl.col("digest").is_not_null()

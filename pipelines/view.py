@@ -86,7 +86,7 @@ def view(bite: Bite, plan: Plan, groups: pl.DataFrame, staged: Staged, clock: Cl
     persons = groups["person"].unique().sort()
     clock.lap("plan")
     named = name_persons(load(plan, "persons", PERSONS, bite, staged("persons"), persons))
-    stored = tables.read([*plan.files["facts"], *staged("facts")], FACTS, bite.first, bite.last, persons)
+    stored = tables.read([*plan.files["facts"], *staged("facts")], FACTS, bite.buckets, persons)
     clock.lap("decode")
     stored = restrict(stored, groups, ("person", "benefit"))
     held = hold(without_retracted(stored, retractions(plan)))
@@ -149,10 +149,10 @@ def as_delivered(told: pl.DataFrame, wrong: pl.DataFrame) -> pl.DataFrame:
 def lost_in_store(first: int, last: int, plan: Plan) -> pl.DataFrame:
     """Where the store has other facts or span days in some buckets than all nights together put there: transforms.total.unequal."""
     put = pl.col("count").filter
-    sums = tables.read(plan.files["totals"], TOTALS, first, last).group_by("bucket", "benefit")
+    sums = tables.read(plan.files["totals"], TOTALS, (first, last)).group_by("bucket", "benefit")
     expected = sums.agg(put(pl.col("measure") == FACTS_IN).sum().alias("facts"), put(pl.col("measure") == DAYS_IN).sum().alias("days"))
     return unequal(
-        expected.filter(pl.col("facts") > 0).select(list(TOTAL)), total_facts(tables.read(plan.files["facts"], TOTALLED, first, last))
+        expected.filter(pl.col("facts") > 0).select(list(TOTAL)), total_facts(tables.read(plan.files["facts"], TOTALLED, (first, last)))
     )
 
 

@@ -10,7 +10,7 @@ from schemas.sizes import size_of
 
 UnitName = Literal["CALENDAR_DAY", "FIVE_DAY_WEEK", "WORKING_TIME", "MONTH", "EVENT"]
 DAY_UNITS = ("CALENDAR_DAY", "FIVE_DAY_WEEK", "WORKING_TIME")
-PERSONS = "PERSONS"
+REGISTER = "PERSONS"  # what the chain of the drops of persons is called among those of the benefits
 
 
 class Strict(BaseModel):
@@ -192,7 +192,7 @@ class Conf(Strict):
     @property
     def chains(self) -> tuple[str, ...]:
         """What drops come in chains of: persons, then each benefit of the catalogue."""
-        return (PERSONS, *self.benefits)
+        return (REGISTER, *self.benefits)
 
     def closed_text(self, chain: str, on: date) -> str | None:
         """The text of the planned closure that covers a chain on a date; None when none does."""

@@ -34,7 +34,7 @@ class BrokenFileError(LefiError):
 
 
 class DiskError(LefiError):
-    """The disk took something not: it is full, or a quota or limit is reached. The text names reason and path."""
+    """The disk refused a write: it is full, or a quota or limit is reached. The text names reason and path."""
 
 
 TERMINAL = re.compile(r"\x1b\[[0-9;]*m|↳")

@@ -11,13 +11,15 @@ ACTION = DELIVERY_RECORD.frame["action"]
 TRIGGER = DELIVERY_RECORD.frame["trigger"]
 WINDOWS = DELIVERY_RECORD.frame["windows"]
 
-# A fact as the store holds it. person: the person's key (the first number of the chain). arrival: see `arrival` below.
+# A fact as the store holds it. person: the person's key (the first number of the chain). arrival: see schemas/arrival.py.
 FACTS = pl.Schema({"bucket": pl.Int32(), "person": pl.String(), **BENEFIT_FACT.frame, "arrival": pl.Int64()})
 
 # A register record as the store holds it.
 PERSONS = pl.Schema({"bucket": pl.Int32(), "person": pl.String(), **PERSON.frame, "arrival": pl.Int64()})
 
-# A subscription, and what its partner knows of the group as a whole (R12, R23, R37). One row per (partner, person, benefit).
+SUBSCRIPTION_KEY = ("partner", "person", "benefit")
+
+# A subscription, and what its partner knows of the group as a whole (R12, R23, R37). One row per key.
 #   numbers: every personnummer under which something was told; protected: the flag told last, null before the first record;
 #   initial_due: the next delivery is an initial one; delivered: something was delivered; snapshot_night: what was told before it is void;
 #   deviation_number: the number under which a DEVIATION stands that no snapshot has ended, else null; heal_due: reconcile asked for it.
@@ -108,7 +110,7 @@ CHAINS = pl.Schema(
 # A night that was settled. commands: number of the last command that it took.
 RUNS = pl.Schema({"night": pl.Int32(), "run": pl.String(), "business_date": pl.Date(), "records": pl.Int64(), "commands": pl.Int64()})
 
-# A refresh (R16, R17). refresh: its place in the queue; slices: how many were delivered; open: groups wait.
+# A refresh (R16, R17). refresh: its place in the queue; slices: how many were delivered; waiting: groups that wait.
 REFRESHES = pl.Schema(
     {
         "refresh": pl.Int64(),

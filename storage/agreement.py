@@ -5,6 +5,7 @@ from pathlib import Path
 from schemas.errors import RefusedError
 from schemas.frames import IN_STORE, TABLES
 from storage import commands, folds, outbox, tables
+from storage.runs import settled, unfinished
 from storage.workspace import Catalog, Workspace
 
 
@@ -19,17 +20,6 @@ def require_complete(workspace: Workspace) -> None:
         raise RefusedError(
             f"{what} was interrupted: give `lefi {command} {workspace.root}` again, which completes it, and then this command"
         )
-
-
-def settled(workspace: Workspace) -> list[str]:
-    """Runs that are committed and settled, in order."""
-    return sorted(path.parent.name for path in workspace.runs.glob("*/report.json") if (path.parent / "commit.json").exists())
-
-
-def unfinished(workspace: Workspace) -> list[str]:
-    """Runs that are committed and not settled, in order."""
-    committed = sorted(workspace.runs.glob("*/commit.json"))
-    return [path.parent.name for path in committed if not (path.parent / "report.json").exists()]
 
 
 def require_finished(workspace: Workspace) -> None:

@@ -16,7 +16,6 @@ from storage.avro_schema import Type, parse, smallest
 
 MAGIC = b"Obj\x01"
 MARKER_BYTES = 16
-ADLER_BYTES = 4
 CRC = struct.Struct(">I")
 ZSTD_BYTES = 4 << 20  # decompressed at a time
 LONG_BYTES = 10  # the most that a varint of 64 bits takes

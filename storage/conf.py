@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.config import PERSONS, Benefit, Benefits, Closures, Conf, Engines, Machine, Partners, Retention
+from schemas.config import REGISTER, Benefit, Benefits, Closures, Conf, Engines, Machine, Partners, Retention
 from schemas.errors import UsageError
 from schemas.personnummer import without_numbers
 from schemas.rules import CertificateRules, GuaranteeRules, Rules
@@ -91,8 +91,8 @@ def explain(error: ErrorDetails) -> str:
 def require_known(partners: Partners, benefits: Benefits, closures: Closures) -> None:
     """Hold the parts against each other. UsageError names what one says and another does not know."""
     known = benefits.benefits.keys()
-    if PERSONS in known:
-        raise UsageError(f"conf/benefits.yaml: benefits.{PERSONS}: the register's own name cannot be a benefit's")
+    if REGISTER in known:
+        raise UsageError(f"conf/benefits.yaml: benefits.{REGISTER}: the register's own name cannot be a benefit's")
     for name, partner in partners.partners.items():
         if not PARTNER_NAME.fullmatch(name):
             raise UsageError(
@@ -101,10 +101,10 @@ def require_known(partners: Partners, benefits: Benefits, closures: Closures) ->
         for benefit in sorted(partner.permitted - known):
             raise UsageError(f"conf/partners.yaml: partners.{name}.permissions: benefit '{benefit}' is not in conf/benefits.yaml")
     for closure in closures.closures:
-        for chain in sorted(set(closure.benefits) - known - {PERSONS}):
-            raise UsageError(f"conf/closures.yaml: closures: '{chain}' is neither a benefit of conf/benefits.yaml nor {PERSONS}")
-    for benefit in sorted(set(closures.off) - known - {PERSONS}):
-        raise UsageError(f"conf/closures.yaml: off: '{benefit}' is neither a benefit of conf/benefits.yaml nor {PERSONS}")
+        for chain in sorted(set(closure.benefits) - known - {REGISTER}):
+            raise UsageError(f"conf/closures.yaml: closures: '{chain}' is neither a benefit of conf/benefits.yaml nor {REGISTER}")
+    for benefit in sorted(set(closures.off) - known - {REGISTER}):
+        raise UsageError(f"conf/closures.yaml: off: '{benefit}' is neither a benefit of conf/benefits.yaml nor {REGISTER}")
 
 
 def read_conf(folder: Path) -> Conf:

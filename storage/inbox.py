@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
+from schemas.config import REGISTER
 from schemas.errors import BrokenFileError
 from storage.place import place
 
@@ -53,7 +54,7 @@ class Drop:
     @property
     def chain(self) -> str | None:
         """The chain that the drop belongs to (R3); None for orders."""
-        return "PERSONS" if self.dataset == "persons" else self.benefit if self.dataset == "facts" else None
+        return REGISTER if self.dataset == "persons" else self.benefit if self.dataset == "facts" else None
 
 
 @dataclass(frozen=True)

@@ -183,16 +183,19 @@ def doublings_of(folder: Path) -> int:
 def read(
     sources: Iterable[TableFile],
     schema: pl.Schema,
-    first: int = 0,
-    last: int = 0,
+    buckets: tuple[int, int] | None = None,
     persons: pl.Series | None = None,
     partner: str | None = None,
 ) -> pl.DataFrame:
-    """The rows of buckets `first` to `last`, both included, as `schema`; only those of `persons` or a partner, if given."""
-    wanted = [file.path for file in sources if file.rows and file.first_bucket <= last and first <= file.last_bucket]
+    """The rows as `schema`: all, or those of some buckets (the first and the last one), of `persons`, or of a partner."""
+    wanted = [
+        file.path
+        for file in sources
+        if file.rows and (buckets is None or (file.first_bucket <= buckets[1] and buckets[0] <= file.last_bucket))
+    ]
     if not wanted:
         return pl.DataFrame(schema=schema)
-    conditions = [pl.col("bucket").is_between(first, last)] if "bucket" in schema else []
+    conditions = [pl.col("bucket").is_between(*buckets)] if buckets and "bucket" in schema else []
     if persons is not None:
         conditions.append(pl.col("person").is_in(persons.implode()))
     if partner is not None:

@@ -2,9 +2,7 @@
 
 import polars as pl
 
-from schemas.frames import TOLD
-
-GROUP = ("partner", "person", "benefit")
+from schemas.frames import SUBSCRIPTION_KEY, TOLD
 
 
 def carry_told(told: pl.DataFrame, active: pl.DataFrame, night: int) -> pl.DataFrame:
@@ -14,8 +12,10 @@ def carry_told(told: pl.DataFrame, active: pl.DataFrame, night: int) -> pl.DataF
     subscription that has ended is forgotten, and must not be found under the key that stays: the subscriptions that move get `night` as their
     snapshot_night, so that older rows under that key do not count for them either. Result: frames.TOLD, under the old keys.
     """
-    counting = told.join(active.select(*GROUP, "snapshot_night"), on=GROUP).filter(pl.col("night") >= pl.col("snapshot_night"))
-    newest = counting.sort(*GROUP, "fact_id", "night").unique([*GROUP, "fact_id"], keep="last", maintain_order=True)
+    counting = told.join(active.select(*SUBSCRIPTION_KEY, "snapshot_night"), on=SUBSCRIPTION_KEY).filter(
+        pl.col("night") >= pl.col("snapshot_night")
+    )
+    newest = counting.sort(*SUBSCRIPTION_KEY, "fact_id", "night").unique([*SUBSCRIPTION_KEY, "fact_id"], keep="last", maintain_order=True)
     return newest.with_columns(pl.lit(night, pl.Int32()).alias("night")).select(list(TOLD))
 
 
@@ -27,6 +27,6 @@ def with_carried(told: pl.DataFrame, carried: pl.DataFrame, said: pl.DataFrame) 
     history. Result: frames.TOLD, by bucket, person, benefit, fact, partner and night.
     """
     snapped = said.filter(pl.col("action").cast(pl.String()).is_in(["SNAPSHOT", "EMPTY"]))
-    counting = carried.join(snapped, on=GROUP, how="anti").join(told, on=[*GROUP, "fact_id"], how="anti")
-    history = carried.join(counting, on=[*GROUP, "fact_id"], how="anti").with_columns(pl.col("night") - 1)
+    counting = carried.join(snapped, on=SUBSCRIPTION_KEY, how="anti").join(told, on=[*SUBSCRIPTION_KEY, "fact_id"], how="anti")
+    history = carried.join(counting, on=[*SUBSCRIPTION_KEY, "fact_id"], how="anti").with_columns(pl.col("night") - 1)
     return pl.concat([told, counting, history]).sort("bucket", "person", "benefit", "fact_id", "partner", "night")

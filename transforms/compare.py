@@ -16,6 +16,8 @@ from schemas.frames import ACTION, SUBSCRIPTIONS, TOLD, TRIGGER
 OF_A_FACT = ("period_from", "period_to", "amount", "extent_permille", "outcome", "status", "country", "refers_to", "units")
 ORDER = ("partner", "bucket", "personnummer", "benefit", "period_from", "fact_id")
 RECORDS = pl.Schema({"bucket": pl.Int32(), "partner": pl.String(), "person": pl.String(), **DELIVERY_RECORD.frame})
+ROW = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("partner", "bucket")
+RECORD_NO = (pl.col("bucket").cast(pl.Int64) * FIRST_RECORD_NO + ROW).alias("record_no")  # of records in their order
 DEVIATION_TEXTS = {
     "PERIOD_MISMATCH": "The payment's period lies outside the decisions of its case.",
     "NO_COMPENSATED_DAYS": "No day of the payment's period is compensated.",
@@ -59,8 +61,7 @@ def join(parts: Sequence[Compared]) -> Compared:
     if len(parts) == 1:
         return parts[0]
     records = pl.concat([part.records for part in parts]).sort(*ORDER, nulls_last=False)
-    row = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("partner", "bucket")
-    records = records.with_columns((pl.col("bucket").cast(pl.Int64) * FIRST_RECORD_NO + row).alias("record_no"))
+    records = records.with_columns(RECORD_NO)
     key = ["partner", "person", "benefit", "fact_id"]
     told = pl.concat([part.told for part in parts]).drop("record_no").join(records.select(*key, "record_no"), on=key)
     subscriptions = pl.concat([part.subscriptions for part in parts])
@@ -236,14 +237,13 @@ def assemble(happened: pl.DataFrame, groups: pl.DataFrame, contents: pl.DataFram
         pl.col("reason").alias("reason_shown"),
     )
     facts = shown[fact] if fact.null_count() == 0 else pl.DataFrame([column.gather(fact) for column in shown])
-    row = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("partner", "bucket")
     code = pl.coalesce("code", "deviation")
     texts = code.replace_strict(DEVIATION_TEXTS, default=FREEZE_TEXT, return_dtype=pl.String)
     return pl.concat([placed, facts], how="horizontal").select(
         "bucket",
         "partner",
         "person",
-        (pl.col("bucket").cast(pl.Int64) * FIRST_RECORD_NO + row).alias("record_no"),
+        RECORD_NO,
         "action",
         "trigger",
         pl.coalesce("reason", "reason_shown").alias("reason"),

@@ -6,9 +6,9 @@ Nothing is exploded to days: periods and spans are ranges of day numbers (days s
 import polars as pl
 import pyarrow as pa
 
+from schemas.config import DAY_UNITS
 from schemas.frames import WINDOWS
 
-DAY_UNITS = ("CALENDAR_DAY", "FIVE_DAY_WEEK", "WORKING_TIME")
 PAIRS = 500_000  # of a payment and a decision, looked at at a time
 OPEN_PAST, OPEN_FUTURE = -(2**31), 2**31 - 2
 NO_LEVEL = pl.lit(None, pl.String())

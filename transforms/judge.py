@@ -8,7 +8,7 @@ import polars as pl
 from schemas.frames import FACTS
 from schemas.personnummer import valid
 
-SAME = "SAME"
+NEW, SAME = "NEW", "SAME"  # what a record is that no rule rejects: it says something, or repeats what is there
 NEVER = pl.lit(False)
 CALENDAR = (date.min, date.max)  # Avro's dates reach further than the years 1 to 9999, which receivers can read
 NOT_COMPARED = ("bucket", "person", "personnummer", "reason", "recorded_at", "source_run", "arrival")

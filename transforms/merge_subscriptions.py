@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-KEY = ("partner", "person", "benefit")
+from schemas.frames import SUBSCRIPTION_KEY
 
 
 def merge_subscriptions(standing: pl.DataFrame, moves: Mapping[str, str]) -> pl.DataFrame:
@@ -16,7 +16,7 @@ def merge_subscriptions(standing: pl.DataFrame, moves: Mapping[str, str]) -> pl.
     if not moves:
         return standing
     ranked = standing.sort(
-        *KEY,
+        *SUBSCRIPTION_KEY,
         "from_date",
         pl.col("end_date").is_not_null(),
         "end_date",
@@ -24,16 +24,16 @@ def merge_subscriptions(standing: pl.DataFrame, moves: Mapping[str, str]) -> pl.
         maintain_order=True,
     )
     told = (
-        ranked.filter(pl.struct(KEY).is_duplicated())
-        .group_by(KEY)
+        ranked.filter(pl.struct(SUBSCRIPTION_KEY).is_duplicated())
+        .group_by(SUBSCRIPTION_KEY)
         .agg(
             pl.col("numbers").explode().unique().sort().alias("all_numbers"),
             pl.col("deviation_number").drop_nulls().first().alias("any_deviation"),
         )
     )
     return (
-        ranked.unique(KEY, keep="first", maintain_order=True)
-        .join(told, on=KEY, how="left", maintain_order="left")
+        ranked.unique(SUBSCRIPTION_KEY, keep="first", maintain_order=True)
+        .join(told, on=SUBSCRIPTION_KEY, how="left", maintain_order="left")
         .with_columns(
             pl.coalesce("all_numbers", "numbers").alias("numbers"),
             pl.coalesce("deviation_number", "any_deviation").alias("deviation_number"),

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
-GROUP = ("partner", "person", "benefit")
+from schemas.frames import SUBSCRIPTION_KEY
+
 QUEUE = pl.Schema(
     {
         "bucket": pl.Int32(),
@@ -43,6 +44,6 @@ def choose_slice(queue: pl.DataFrame, current: list[str], throttles: Mapping[str
 
 def settle_queue(queue: pl.DataFrame, chosen: pl.DataFrame, current: list[str]) -> pl.DataFrame:
     """The members that wait no longer: served tonight by this or another refresh, passed over, or gone."""
-    served = queue.join(chosen.select(GROUP), on=GROUP, how="semi")
+    served = queue.join(chosen.select(SUBSCRIPTION_KEY), on=SUBSCRIPTION_KEY, how="semi")
     over = queue.filter((pl.col("state") == "GONE") | ((pl.col("state") == "PASSED") & pl.col("benefit").is_in(current)))
     return pl.concat([served, over])

@@ -12,7 +12,7 @@ from datetime import date
 import polars as pl
 
 from schemas.contracts import ORDER_LINE, RECEIPT
-from schemas.frames import SUBSCRIPTIONS, require
+from schemas.frames import SUBSCRIPTION_KEY, SUBSCRIPTIONS, require
 from transforms.judge_lines import (
     ANSWER,
     DUPLICATE,
@@ -27,7 +27,6 @@ from transforms.judge_lines import (
     judge_lines,
 )
 
-GROUP = ("partner", "person", "benefit")
 ORDER = ("bucket", "person", "benefit", "partner")
 PLACE = pl.Schema({"partner": pl.String, "drop": pl.String, "position": pl.Int64, "bucket": pl.Int32})
 STATE = ("numbers", "protected", "initial_due", "delivered", "deviation_number", "heal_due", "snapshot_night")
@@ -136,7 +135,7 @@ def follow(standing: pl.DataFrame, lines: pl.DataFrame, today: pl.Expr) -> pl.Da
             ),
         ]
     ).sort(*ORDER, "position")
-    other_group = pl.any_horizontal(pl.col(name) != pl.col(name).shift() for name in GROUP)
+    other_group = pl.any_horizontal(pl.col(name) != pl.col(name).shift() for name in SUBSCRIPTION_KEY)
     after_end = (ends & (pl.col("end_date") <= today)).shift()
     begun = events.with_columns(life=(other_group | after_end).fill_null(True).cast(pl.Int64).cum_sum())
     earlier = earliest_before(pl.col("from_date"), pl.col("life"))

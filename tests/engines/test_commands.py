@@ -38,8 +38,8 @@ def part(name: str, code: str, up: bool = True, ports: dict[str, str] | None = N
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("begin", "flink"), "lefi engines begin: there is start, stop, status"),
-        (("start", "storm"), "lefi engines start storm: there is flink, spark"),
+        (("begin", "flink"), "engines begin: there is start, stop, status"),
+        (("start", "storm"), "engines start storm: there is flink, spark"),
     ],
 )
 def test_words_that_are_not_known_are_wrong_usage(words: tuple[str, str], message: str) -> None:

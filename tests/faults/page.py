@@ -33,6 +33,9 @@ tables have the same rows, nothing is left over**, and before that nothing was p
 All trials run in one process; the workspace is taken as it lies at the moment of the fault. A part of them is repeated with a process of its
 own and SIGKILL.
 
+Places of their own tests are not repeated here: those of `lefi erase` (`tests/jobs/test_erase.py`), of the first command after an upgrade
+(`tests/golden/test_formats.py`), and of an object store (`tests/objects/`).
+
 | sign | the fault |
 |---|---|
 """

@@ -106,7 +106,7 @@ def rows_of(world: World) -> dict[str, pl.DataFrame]:
     """All rows of all tables, each in one order."""
     found = {}
     for name, schema in TABLES.items():
-        frame = tables.read(tables.files(table_folder(Workspace(world.root), name)), schema, 0, Workspace(world.root).catalog().buckets)
+        frame = tables.read(tables.files(table_folder(Workspace(world.root), name)), schema)
         found[name] = frame.sort([column for column, dtype in schema.items() if not isinstance(dtype, pl.List)])
     return found
 

@@ -159,7 +159,7 @@ def another_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def digests(world: World) -> pl.DataFrame:
     """The ledger, sorted."""
-    rows = tables.read(tables.files(world.root / "store" / "told"), frames.TOLD, 0, world.buckets)
+    rows = tables.read(tables.files(world.root / "store" / "told"), frames.TOLD)
     return rows.sort("partner", "sequence", "record_no", "person")
 
 

@@ -101,7 +101,7 @@ def bytes_of(world: World) -> dict[str, bytes]:
 
 def table(world: World, name: str) -> pl.DataFrame:
     """All rows of a table, in one order."""
-    rows = tables.read(tables.files(table_folder(Workspace(world.root), name)), TABLES[name], 0, 9)
+    rows = tables.read(tables.files(table_folder(Workspace(world.root), name)), TABLES[name])
     return rows.select(pl.col(n).bin.encode("hex") if d == pl.Binary() else pl.col(n) for n, d in rows.schema.items() if n != "spans").sort(
         pl.all()
     )

@@ -172,11 +172,11 @@ def test_a_single_person_is_a_population_too(tmp_path: Path) -> None:
 
 
 def test_the_summary_says_what_there_is_and_what_to_do_next(made: tuple[Path, Summary], capsys: pytest.CaptureFixture[str]) -> None:
-    show({**made[1], "kept": 2})
+    show({**made[1], "kept": 2}, Path("ws"))
     first, last = capsys.readouterr().out.splitlines()
     assert first.startswith("84 drops made, 2 were there already: ")
     assert first.endswith("from 2026-01-05 to 2026-01-07")
-    assert last == "Next: `lefi nightly WORKSPACE --business-date 2026-01-05`, then the dates after it."
+    assert last == "Next: `lefi nightly ws --business-date 2026-01-05`, then the dates after it."
 
 
 def test_files_are_cut_to_their_largest_size_and_none_is_empty() -> None:

@@ -88,7 +88,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 def rows(world: World, name: str) -> pl.DataFrame:
     """All rows of a table, in one order."""
     schema, folder = TABLES[name], table_folder(Workspace(world.root), name)
-    frame = tables.read(tables.files(folder), schema, 0, world.buckets)
+    frame = tables.read(tables.files(folder), schema)
     return frame.sort([name for name, dtype in schema.items() if not isinstance(dtype, pl.List)])
 
 

@@ -1,7 +1,6 @@
 """What is published about our formats is what we write: schemas of manifests, of key lists, and of what each command prints with --json."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import fastavro
@@ -74,9 +73,3 @@ def test_a_key_that_is_not_published_is_found() -> None:
     for wrong in ({"workspace": "ws"}, sound | {"more": 1}, sound | {"buckets": "many"}):
         with pytest.raises(ValueError, match="validation error"):
             require_summary("init", json.dumps(wrong))
-
-
-def test_readme_and_partners_page_name_files_that_are_there() -> None:
-    for name in ("manifest.schema.json", "keys.schema.json", "avro/DeliveryRecord.avsc"):
-        assert (PUBLISHED / name).exists()
-    assert Path(PUBLISHED / "commands").is_dir()

@@ -104,9 +104,3 @@ def test_help_and_status_answer_at_once_without_heavy_libraries(watched: World, 
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime < SECONDS
     assert ran.stderr.splitlines()[-1] == "[]"
-
-
-def test_help_names_every_command() -> None:
-    ran = subprocess.run([sys.executable, "-m", "jobs.lefi", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    for command in ("init", "generate", "nightly", "refresh", "reconcile", "retract", "accept", "release", "status", "receive"):
-        assert f" {command} " in ran.stdout

@@ -62,7 +62,7 @@ def folder(world: World, name: str) -> Path:
 
 def rows(world: World, name: str) -> pl.DataFrame:
     """All rows of a table, in one order."""
-    frame = tables.read(tables.files(folder(world, name)), TABLES[name], 0, world.buckets)
+    frame = tables.read(tables.files(folder(world, name)), TABLES[name])
     return frame.sort([name for name, dtype in TABLES[name].items() if not isinstance(dtype, pl.List)])
 
 
@@ -201,7 +201,7 @@ def test_a_large_table_is_folded_to_several_files_by_ranges_of_buckets(tmp_path:
     assert folds.commit(tmp_path / "t", joined, folds.fold(tmp_path / "t", joined, schema, 4), schema, 3)
     files = tables.files(tmp_path / "t")
     assert [(file.first_bucket, file.last_bucket, file.rows) for file in files] == [(0, 1, 6), (2, 3, 6)]
-    assert tables.read(files, schema, 0, 3)["night"].to_list() == [1, 2, 3] * 4
+    assert tables.read(files, schema)["night"].to_list() == [1, 2, 3] * 4
     assert tables.night_of(tmp_path / "t") == 3
     assert not folds.commit(tmp_path / "t", joined, files, schema, 3)
     assert pl.scan_delta(str(tmp_path / "t")).collect().shape == (12, len(schema))

@@ -51,7 +51,7 @@ def tell(world: World) -> World:
 
 def rows(world: World, name: str) -> pl.DataFrame:
     """All rows of a table, in one order."""
-    frame = tables.read(tables.files(table_folder(Workspace(world.root), name)), TABLES[name], 0, world.buckets)
+    frame = tables.read(tables.files(table_folder(Workspace(world.root), name)), TABLES[name])
     return frame.sort([name for name, dtype in TABLES[name].items() if not isinstance(dtype, pl.List)])
 
 

@@ -85,7 +85,7 @@ def test_a_delivery_is_read_back_in_pieces_for_which_there_is_room(world: World,
     (part,) = published(Workspace(world.root))
     whole, pieces = stage_delivered(part, tmp_path / "whole"), stage_delivered(part, tmp_path / "pieces", rows_at_once=1)
     assert (len(whole), len(pieces)) == (1, world.buckets)
-    read = [tables.read(files, DELIVERED, 0, world.buckets).sort("record_no") for files in (whole, pieces)]
+    read = [tables.read(files, DELIVERED).sort("record_no") for files in (whole, pieces)]
     assert read[0].height == 9
     assert read[0].equals(read[1])
     budget = 2 * room.needed(room.LEAST_FACTS)

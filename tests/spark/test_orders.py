@@ -53,7 +53,7 @@ def prepare(world: World, batch: Path, capsys: pytest.CaptureFixture[str], *argu
 
 def outcome(world: World) -> list[Any]:
     """What the partner got, and its subscriptions."""
-    rows = tables.read(tables.files(world.root / "lake" / "subscriptions"), SUBSCRIPTION_ROWS, 0, 99)
+    rows = tables.read(tables.files(world.root / "lake" / "subscriptions"), SUBSCRIPTION_ROWS)
     return [world.records("BOLAGET"), world.receipt_rows("BOLAGET"), rows.sort("person", "benefit").rows()]
 
 

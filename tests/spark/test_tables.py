@@ -57,7 +57,7 @@ def contents(world: World) -> dict[str, list[Any]]:
     """The rows of all tables, as our reader finds them, those of one person in their order."""
     found = {}
     for name, schema in TABLES.items():
-        rows = tables.read(tables.files(folder(world, name)), schema, 0, 99)
+        rows = tables.read(tables.files(folder(world, name)), schema)
         by = [column for column in ("bucket", "person") if column in schema]
         found[name] = (rows.sort(by, maintain_order=True) if by else rows).rows()
     return found

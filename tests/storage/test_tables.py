@@ -46,7 +46,7 @@ def bytes_read() -> int:
 @pytest.mark.parametrize("count", [1, 7, FEW, 3 * FEW])
 def test_the_rows_of_some_persons_are_theirs_in_the_order_of_the_table(table: list[TableFile], count: int) -> None:
     who = asked(table, count)
-    expected = tables.read(table, SCHEMA, 0, BUCKETS, who["person"])
+    expected = tables.read(table, SCHEMA, persons=who["person"])
     assert expected.height == count * EACH
     assert tables.read_of(table, SCHEMA, who).equals(expected)
 
