@@ -28,6 +28,7 @@ from polars_hash import hash_rows
 import pipelines.deliver
 import pipelines.ingest
 import pipelines.nightly
+import pipelines.put_together
 import pipelines.run
 import pipelines.side_by_side
 import pipelines.take
@@ -218,10 +219,10 @@ def arrange(profile: Profile) -> None:
     watch(profile, "verify", pipelines.run, "verify")
     watch(profile, "Delta", storage.tables, "append")
     watch(profile, "other, in bites", pipelines.ingest, "cut_file")
-    for module, function in ((pipelines.take, "take_bite"), (pipelines.deliver, "deliver_bite"), (pipelines.deliver, "put_together")):
+    steps = {"take_bite": pipelines.take, "deliver_bite": pipelines.deliver, "put_together": pipelines.put_together}
+    for function, module in steps.items():
         watch(profile, "other, in bites", module, function)
-    for name in ("cut_file", "take_bite", "deliver_bite", "put_together"):
-        module = {"cut_file": pipelines.ingest, "take_bite": pipelines.take}.get(name, pipelines.deliver)
+    for name, module in {"cut_file": pipelines.ingest, **steps}.items():
         setattr(pipelines.nightly, name, getattr(module, name))
     pipelines.run.night = pipelines.nightly.night
     watch(profile, "Beam's own", pipelines.run, "stage")

@@ -25,8 +25,8 @@ from typing import Any
 import polars as pl
 
 from benchmarks.night import lefi
+from pipelines.bites import BITE_ROWS
 from pipelines.ingest import PIECE_ROWS
-from pipelines.take import BITE_ROWS
 from schemas.frames import FACTS, IN_STORE, TABLES
 from storage import tables
 

@@ -15,14 +15,26 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.bites import Bite, load
 from pipelines.plan import Plan, settled_plan
-from pipelines.take import MEMBER_KEY, Bite, load
 from pipelines.upgrade import upgrade
 from pipelines.view import DAYS_IN, FACTS_IN, TOLD_KEY, TOTALLED, lost_in_store
 from schemas.config import Retention
 from schemas.contracts import BY_DATASET, DELIVERY_RECORD, Contract
 from schemas.errors import BrokenFileError, RefusedError
-from schemas.frames import FACTS, IDENTITIES, MEMBERS, QUARANTINE, RUNS, SUBSCRIPTION_KEY, SUBSCRIPTION_ROWS, TABLES, TOLD, TOTALS
+from schemas.frames import (
+    FACTS,
+    IDENTITIES,
+    MEMBER_KEY,
+    MEMBERS,
+    QUARANTINE,
+    RUNS,
+    SUBSCRIPTION_KEY,
+    SUBSCRIPTION_ROWS,
+    TABLES,
+    TOLD,
+    TOTALS,
+)
 from storage import avro, commands, durable, erasures, outbox, tables, thin
 from storage.agreement import require_agreement, require_finished, table_folder
 from storage.conf import read_conf, read_retention

@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 
 from pipelines import reasons
+from pipelines.bites import Bite, retractions
 from pipelines.decisions import key_of
 from pipelines.ingest import going_on
 from pipelines.plan import Decisions, Plan, permission_frame, read_decisions, settled_plan
-from pipelines.take import MEMBER_KEY, Bite, retractions
 from pipelines.upgrade import require_recoded
 from pipelines.view import Clock, nothing_staged, view
 from schemas.arrival import DROP_BITS, ROW_BITS
@@ -28,6 +28,7 @@ from schemas.frames import (
     DROPS,
     FACTS,
     IDENTITIES,
+    MEMBER_KEY,
     MEMBERS,
     PERSONS,
     QUARANTINE,

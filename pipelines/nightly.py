@@ -3,13 +3,16 @@
 import apache_beam as beam
 from apache_beam.pvalue import AsList, AsSingleton
 
-from pipelines.deliver import decide, deliver_bite, put_together
+from pipelines.bites import bites
+from pipelines.decide import decide
+from pipelines.deliver import deliver_bite
 from pipelines.failures import guarded
 from pipelines.ingest import choose, cut_file, examine, link, rows_of, tasks
 from pipelines.plan import Plan
+from pipelines.put_together import put_together
 from pipelines.side_by_side import in_batches, side_by_side
 from pipelines.staged import write_staged
-from pipelines.take import bites, take_bite
+from pipelines.take import take_bite
 
 
 def night(pipeline: beam.Pipeline, plan: Plan, at_once: int) -> beam.PCollection[str]:

@@ -14,13 +14,15 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.deliver import decide_refreshes, stage_changes
+from pipelines.bites import Bite, split_buckets
+from pipelines.decide import decide_refreshes
+from pipelines.deliver import stage_changes
 from pipelines.delivered import READ_BACK_ROWS, digested
 from pipelines.ingest import MOVING, WITH_THE_BITES, Choice, Linked, cut_file, examine, move, tasks
 from pipelines.plan import Decisions, Plan, Waiting, read_decisions, read_states
 from pipelines.rebucket import was_doubled
 from pipelines.recalculation import recalculate_bite
-from pipelines.take import Bite, Intake, pick, split_buckets, take_facts, take_for
+from pipelines.take import Intake, pick, take_facts, take_for
 from pipelines.view import DAYS_IN, FACTS_IN, TOTALLED
 from schemas.buckets import bucket_of, night_of
 from schemas.config import Conf

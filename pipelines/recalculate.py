@@ -8,12 +8,12 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.bites import Bite, split_buckets, standing_subscriptions
 from pipelines.decisions import deciding
 from pipelines.ingest import going_on
 from pipelines.plan import Plan, settled_plan
 from pipelines.recalculation import Basis, ceased_keys, number_arrivals, read_basis
 from pipelines.side_by_side import note
-from pipelines.take import Bite, split_buckets, standing_subscriptions
 from pipelines.upgrade import require_recoded
 from pipelines.view import Clock, LookedAt, nothing_staged, view
 from schemas.errors import RefusedError, UsageError, require_reason

@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.bites import Bite, load, retractions
 from pipelines.plan import Plan
 from pipelines.schedule import Recalculation
-from pipelines.take import Bite, load, retractions
 from pipelines.view import Staged
 from schemas.arrival import MOST_DROPS, arrival_of
 from schemas.buckets import night_of

@@ -8,6 +8,7 @@ import polars as pl
 from apache_beam.pvalue import AsList
 
 from pipelines import engines
+from pipelines.bites import Bite, everybodys_bites, load, row_count, standing_subscriptions
 from pipelines.decisions import deciding
 from pipelines.delivered import DELIVERED, READ_BACK_ROWS, PartFile, published, stage_delivered
 from pipelines.failures import guarded
@@ -16,7 +17,6 @@ from pipelines.plan import UNLIMITED, Plan, settled_plan
 from pipelines.results import Found, read_found, write_found
 from pipelines.room import Room
 from pipelines.side_by_side import in_batches, side_by_side
-from pipelines.take import Bite, everybodys_bites, load, row_count, standing_subscriptions
 from pipelines.upgrade import upgrade
 from pipelines.view import LEDGER, TOLD_KEY, Clock, look, lost_in_store, nothing_staged
 from schemas import versions

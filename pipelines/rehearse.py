@@ -10,6 +10,7 @@ import polars as pl
 from apache_beam.pvalue import AsList
 
 from pipelines import engines
+from pipelines.bites import Bite, everybodys_bites, standing_subscriptions
 from pipelines.decisions import deciding
 from pipelines.failures import guarded
 from pipelines.ingest import going_on
@@ -19,7 +20,6 @@ from pipelines.results import Found, read_found, write_found
 from pipelines.room import Room
 from pipelines.run import prepare
 from pipelines.side_by_side import in_batches, side_by_side
-from pipelines.take import Bite, everybodys_bites, standing_subscriptions
 from pipelines.upgrade import as_after_upgrade
 from pipelines.view import Clock, look, nothing_staged
 from schemas.errors import RefusedError

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.bites import Bite
 from pipelines.plan import Plan
 from pipelines.side_by_side import Description
-from pipelines.take import Bite
 from schemas.errors import VerificationError
 from storage import durable
 from storage.pace import Amount

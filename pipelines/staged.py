@@ -7,9 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.deliver import AUDIT, FACTS_HELD, UNITS_PAID, Delivered, Delivery, Verdict, rejected_by_drop
+from pipelines.decide import Verdict, rejected_by_drop
+from pipelines.deliver import AUDIT, FACTS_HELD, UNITS_PAID, Delivered
 from pipelines.ingest import WITH_THE_BITES
 from pipelines.plan import Plan
+from pipelines.put_together import Delivery
 from pipelines.recalculation import computed_rows, progress
 from pipelines.results import write_result
 from pipelines.view import DAYS_IN, FACTS_IN

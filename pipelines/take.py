@@ -1,20 +1,20 @@
-"""What comes in for a bite: judge the facts, keep the register records, take the orders. A *bite* is a run of buckets of a size that fits memory."""
+"""What comes in for a bite: judge the facts, keep the register records, take the orders."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
+from pipelines.bites import Bite, load, portions_of, standing_subscriptions
 from pipelines.commanded import commanded
-from pipelines.concerned import a_refresh_waits, concerned, everybody
+from pipelines.concerned import a_refresh_waits, concerned
 from pipelines.ingest import LINES, WAITING_FACTS, Choice, in_buckets, is_broad, standing_of
 from pipelines.plan import Plan, permission_frame
-from pipelines.room import portions
 from pipelines.side_by_side import Description
 from pipelines.totals import must_equal
 from schemas.buckets import ordinal_of
-from schemas.frames import DIFFERENCES, FACTS, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_KEY, SUBSCRIPTION_ROWS, SUBSCRIPTIONS
+from schemas.frames import DIFFERENCES, FACTS, MEMBER_KEY, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_KEY, SUBSCRIPTION_ROWS, SUBSCRIPTIONS
 from storage import tables
 from storage.pace import Amount
 from storage.tables import TableFile
@@ -27,43 +27,10 @@ from transforms.merge_subscriptions import merge_subscriptions
 from transforms.name_persons import name_persons
 from transforms.premature import premature
 from transforms.queue_refreshes import QUEUE
-from transforms.retract import retractions_frame, without_retracted
 from transforms.take_orders import RECEIPTS, REFRESHES, Taken, end_subscriptions, take_orders
 from transforms.total import TOTAL, total_facts
 
-BITE_ROWS = 150_000
-AUDIT_TURNS = 64  # nights until every bucket was audited
 KNOWN = pl.Schema({name: FACTS[name] for name in ("bucket", *SAME_VERSION, "source_run", "arrival")})
-MEMBER_KEY = ("refresh", "partner", "person", "benefit")
-
-
-@dataclass(frozen=True)
-class Bite(Description):
-    """Buckets `first` to `last`, both included. facts: about so many will be looked at; two bites of the same buckets are the same."""
-
-    first: int
-    last: int
-    facts: int = field(default=0, compare=False, repr=False)
-
-    @property
-    def buckets(self) -> tuple[int, int]:
-        """The first and the last one."""
-        return self.first, self.last
-
-    @property
-    def name(self) -> str:
-        """As it stands in names of staged files."""
-        return f"{self.first:05d}-{self.last:05d}"
-
-    @property
-    def words(self) -> str:
-        """As a sentence about it begins."""
-        return f"bucket {self.first} has" if self.first == self.last else f"one of the buckets {self.first} to {self.last} has"
-
-    @property
-    def units(self) -> int:
-        """Its buckets."""
-        return self.last - self.first + 1
 
 
 @dataclass(frozen=True)
@@ -90,133 +57,6 @@ class Intake(Description):
         """What was staged."""
         staged = [*self.files.values(), self.subscriptions, *filter(None, (self.concerned, self.receipts, self.queue))]
         return sum((file.amount for file in staged), Amount())
-
-
-def bites(choice: Choice, plan: Plan) -> list[Bite]:
-    """Cut the buckets into bites of about BITE_ROWS facts that the night will look at, or fewer where the memory is small."""
-    ahead = rows_ahead(choice, plan)
-    if plan.room.memory_bytes is None:
-        return split_buckets(plan.buckets, ahead)
-    came = by_bucket(choice.pieces["facts"], plan.buckets)
-    return weighed(spread(ahead - sum(came), stored_by_bucket(plan), came), plan)
-
-
-def everybodys_bites(plan: Plan, rows: int) -> list[Bite]:
-    """The same for who looks at everybody. rows: about how many, all buckets together."""
-    if plan.room.memory_bytes is None:
-        return split_buckets(plan.buckets, rows)
-    return weighed(spread(rows, stored_by_bucket(plan), [0] * plan.buckets), plan)
-
-
-def stored_by_bucket(plan: Plan) -> list[int]:
-    """The facts that the store has, by bucket."""
-    return by_bucket(plan.files["facts"], plan.buckets)
-
-
-def by_bucket(files: Iterable[TableFile], buckets: int) -> list[int]:
-    """The rows of some files, by bucket."""
-    found = [0] * buckets
-    for file in files:
-        if file.rows:
-            for bucket, rows in pl.scan_parquet(file.path).select("bucket").group_by("bucket").len().collect().iter_rows():
-                found[bucket] += rows
-    return found
-
-
-def spread(rows: int, by: Sequence[int], more: Sequence[int]) -> list[int]:
-    """So many rows, spread as others are, and more to each."""
-    total = sum(by) or 1
-    return [rows * each // total + also for each, also in zip(by, more, strict=True)]
-
-
-def weighed(facts: Sequence[int], plan: Plan) -> list[Bite]:
-    """Bites of as many buckets as hold no more facts than there is room for at a time; a bucket that holds more is one. facts: by bucket."""
-    limit = plan.room.bite_rows(BITE_ROWS)
-    found: list[Bite] = []
-    first = total = 0
-    for bucket, rows in enumerate(facts):
-        if bucket > first and total + rows > limit:
-            found.append(Bite(first, bucket - 1, total))
-            first, total = bucket, 0
-        total += rows
-    return [*found, Bite(first, len(facts) - 1, total)]
-
-
-def portions_of(files: Sequence[TableFile], bite: Bite, persons: pl.Series | None, plan: Plan) -> list[pl.Series | None]:
-    """The persons of a bite in portions that there is room for, by their facts in some files; [persons] where all can be taken at once.
-
-    persons: those that are wanted, None for all. UsageError when one of them has more facts than there is room for.
-    """
-    rows = sum(file.rows for file in files)
-    limit = plan.room.bite_rows(rows)
-    if rows <= limit:
-        return [persons]
-    here = pl.col("bucket").is_between(bite.first, bite.last)
-    wanted = here if persons is None else here & pl.col("person").is_in(persons.implode())
-    paths = [file.path for file in files if file.rows and file.first_bucket <= bite.last and bite.first <= file.last_bucket]
-    if not paths:
-        return [persons]
-    counted = [pl.scan_parquet(path).filter(wanted).group_by("person").agg(pl.len().cast(pl.Int64()).alias("facts")) for path in paths]
-    found = pl.concat(counted).group_by("person").agg(pl.sum("facts")).collect()
-    if found["facts"].sum() <= limit:
-        return [persons]
-    if persons is not None:
-        found = persons.alias("person").to_frame().join(found, on="person", how="left").with_columns(pl.col("facts").fill_null(0))
-    most = max(found["facts"].to_list())
-    plan.room.require(most, f"{bite.words} a person with {most:,} facts")
-    return list(portions(found.sort("person"), limit))
-
-
-def rows_ahead(choice: Choice, plan: Plan) -> int:
-    """About how many facts the night will hold, all buckets together: those that came, those in the store of persons whom it concerns, and the audit's.
-
-    A subscription counts for a quarter: where a benefit was withheld, those that wait for it are looked at.
-    """
-    stored, came = row_count(plan.files["facts"]), row_count(choice.pieces["facts"])
-    if everybody(choice, plan):
-        return stored + came
-    persons = sum(map(row_count, choice.pieces.values())) + row_count(plan.files["touched"])
-    if a_refresh_waits(plan):
-        persons += row_count(plan.files["members"])
-    waiting = row_count(plan.files["subscriptions"]) // 4 if any(state.since for state in plan.states.values()) else 0
-    facts_each = stored / max(1, row_count(plan.files["persons"]))
-    return came + min(stored, int(persons * facts_each)) + stored // AUDIT_TURNS + waiting
-
-
-def row_count(files: Iterable[TableFile]) -> int:
-    """Rows of some files."""
-    return sum(file.rows for file in files)
-
-
-def split_buckets(buckets: int, rows: int) -> list[Bite]:
-    """Bites of equally many buckets, about BITE_ROWS facts each; buckets are alike, as persons are hashed into them."""
-    return split(Bite(0, buckets - 1), rows)
-
-
-def split(bite: Bite, rows: int) -> list[Bite]:
-    """A run of buckets, a power of two, with so many rows as runs of about BITE_ROWS."""
-    buckets, count = bite.last - bite.first + 1, 1
-    while count < buckets and rows / count > BITE_ROWS:
-        count *= 2
-    size = buckets // count
-    return [Bite(first, first + size - 1) for first in range(bite.first, bite.last + 1, size)]
-
-
-def load(
-    plan: Plan, name: str, schema: pl.Schema, bite: Bite, extra: Iterable[TableFile] = (), persons: pl.Series | None = None
-) -> pl.DataFrame:
-    """A bite of a table: what is settled and what is staged, without what was retracted or released."""
-    rows = tables.read([*plan.files[name], *extra], schema, bite.buckets, persons)
-    if name in ("facts", "quarantine"):
-        rows = without_retracted(rows, retractions(plan))
-    if name == "quarantine" and plan.decisions.released:
-        rows = rows.filter(~pl.col("arrival").is_in(list(plan.decisions.released)))
-    return rows
-
-
-def retractions(plan: Plan) -> pl.DataFrame:
-    """The retractions that hold tonight."""
-    return retractions_frame([(each.source_run, each.before, each.reason) for each in plan.decisions.retractions])
 
 
 def take_bite(bite: Bite, choice: Choice, plan: Plan) -> Intake:
@@ -283,11 +123,6 @@ def take_lines(bite: Bite, who: pl.Series | None, choice: Choice, plan: Plan, fi
     number = pl.col("position").replace_strict(pl.int_range(lines.height, eager=True), lines["line"], return_dtype=pl.Int64())
     receipts = taken.receipts.sort("bucket", "position").with_columns(number)
     return Taken(taken.subscriptions, receipts, taken.refreshes.with_columns(number)), asking
-
-
-def standing_subscriptions(plan: Plan, bite: Bite, who: pl.Series | None = None) -> pl.DataFrame:
-    """The subscriptions of a bite as last night left them, of some persons or of all: frames.SUBSCRIPTION_ROWS."""
-    return tables.newest(load(plan, "subscriptions", SUBSCRIPTION_ROWS, bite, persons=who), SUBSCRIPTION_KEY).filter(~pl.col("gone"))
 
 
 def heal(standing: pl.DataFrame, choice: Choice, plan: Plan, bite: Bite) -> pl.DataFrame:

@@ -6,10 +6,10 @@ from time import perf_counter, time
 
 import polars as pl
 
+from pipelines.bites import AUDIT_TURNS, Bite, load, portions_of, retractions
 from pipelines.commanded import heals
 from pipelines.plan import Plan
 from pipelines.side_by_side import Description
-from pipelines.take import AUDIT_TURNS, Bite, load, portions_of, retractions
 from pipelines.totals import must_equal
 from schemas.contracts import DELIVERY_RECORD
 from schemas.frames import FACTS, PERSONS, QUARANTINE, TOLD, TOTALS

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from pipelines.bites import split_buckets
 from pipelines.plan import settled_plan
 from pipelines.reconcile import settled_groups
-from pipelines.take import split_buckets
 from pipelines.view import Clock, nothing_staged, view
 from schemas.frames import SUBSCRIPTIONS
 from storage.conf import read_conf

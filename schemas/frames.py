@@ -125,6 +125,8 @@ REFRESHES = pl.Schema(
     }
 )
 
+MEMBER_KEY = ("refresh", *SUBSCRIPTION_KEY)
+
 # A group that a refresh owes; the newest night holds. waits: not yet served, nor passed over.
 MEMBERS = pl.Schema(
     {

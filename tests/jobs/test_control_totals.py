@@ -9,10 +9,12 @@ import pytest
 from apache_beam.pvalue import AsList
 
 import pipelines.nightly
-from pipelines.deliver import Delivered, Delivery
+from pipelines.bites import Bite
+from pipelines.deliver import Delivered
 from pipelines.ingest import Examined, FileTask, Piece
+from pipelines.put_together import Delivery
 from pipelines.side_by_side import in_batches
-from pipelines.take import Bite, Intake
+from pipelines.take import Intake
 from tests.kit import World, small_story
 
 FIRST, SECOND = "2024-05-21", "2024-05-22"
@@ -31,7 +33,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture
 def small_bites(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every bucket is a bite of its own."""
-    monkeypatch.setattr("pipelines.take.BITE_ROWS", 1)
+    monkeypatch.setattr("pipelines.bites.BITE_ROWS", 1)
 
 
 def instead(element: Any, doomed: Doomed, copies: int) -> Iterable[Any]:
@@ -125,6 +127,6 @@ def test_a_lost_or_doubled_part_of_the_register_stops_the_run(
 def test_the_size_of_a_bite_changes_no_byte(story: World, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, bitten = story.twin("whole"), story.twin("bitten")
     whole.night(SECOND)
-    monkeypatch.setattr("pipelines.take.BITE_ROWS", 1)
+    monkeypatch.setattr("pipelines.bites.BITE_ROWS", 1)
     bitten.night(SECOND)
     assert whole.outbox() == bitten.outbox()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import take
+from pipelines import bites
 from tests import straight
 from tests.faults.stories import COMMANDS, rows_of, tell
 from tests.kit import World
@@ -83,7 +83,7 @@ def test_in_any_order_repeated_and_one_by_one_the_bytes_are_the_same(
     calm, wild = told.twin_at(tmp_path / "calm"), told.twin_at(tmp_path / "wild")
     calm.lefi(*COMMANDS["nightly"])
     wild.write("conf/engines.yaml", ENGINES.format(1))
-    monkeypatch.setattr(take, "BITE_ROWS", 3)
+    monkeypatch.setattr(bites, "BITE_ROWS", 3)
     Wild(seed).let_loose(monkeypatch)
     wild.lefi(*COMMANDS["nightly"])
     assert wild.outbox() == calm.outbox()

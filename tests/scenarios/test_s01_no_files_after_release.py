@@ -8,7 +8,7 @@ import pytest
 from apache_beam.pvalue import AsList
 
 import pipelines.nightly
-from pipelines.deliver import Delivery
+from pipelines.put_together import Delivery
 from storage import failpoints
 from tests.kit import ANNA, BO, World
 from tests.scenarios.entitled import a_full_refresh_changes_nothing, everybody_knows
