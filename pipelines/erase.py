@@ -3,81 +3,52 @@
 Manifests stay, so the chain of deliveries still verifies. Deliveries yet to come are not changed by the schedule.
 """
 
-import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date, timedelta
-from functools import lru_cache
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
 
-from pipelines.bites import Bite, load
+from pipelines.naming import (
+    OF_PERSON,
+    Published,
+    chains,
+    chosen_rows,
+    delivered,
+    drops_with,
+    names_one,
+    naming,
+    of_persons,
+    thin_commands,
+    watchers,
+    write_parquet,
+)
+from pipelines.outlived import ended, last_night, limit, scheduled, without
 from pipelines.plan import Plan, settled_plan
 from pipelines.upgrade import upgrade
-from pipelines.view import DAYS_IN, FACTS_IN, TOLD_KEY, TOTALLED, lost_in_store
+from pipelines.view import DAYS_IN, FACTS_IN, TOTALLED, lost_in_store
 from schemas.config import Retention
-from schemas.contracts import BY_DATASET, DELIVERY_RECORD, Contract
-from schemas.errors import BrokenFileError, RefusedError
+from schemas.errors import RefusedError
 from schemas.frames import (
     FACTS,
-    IDENTITIES,
-    MEMBER_KEY,
-    MEMBERS,
-    QUARANTINE,
-    RUNS,
-    SUBSCRIPTION_KEY,
-    SUBSCRIPTION_ROWS,
     TABLES,
-    TOLD,
     TOTALS,
 )
-from storage import avro, commands, durable, erasures, outbox, tables, thin
+from storage import durable, erasures, outbox, thin
 from storage.agreement import require_agreement, require_finished, table_folder
 from storage.conf import read_conf, read_retention
 from storage.failpoints import reach
-from storage.inbox import Drop, scan
 from storage.lock import only_compaction, only_writer
 from storage.thin import Chosen, Left
 from storage.workspace import Workspace
-from transforms.freeze import freezing
-from transforms.hold import hold
 from transforms.total import total_facts
 
 Say = Callable[[str], None]
 LIST = "erasing.parquet"  # beside the journal: whom an interrupted erasure is about
-BATCH_ROWS = 100_000
 # In this order: what a later one needs to be found is erased after it.
 BY_SCHEDULE = ("told", "members", "quarantine", "subscriptions")
-# Where a person's numbers stand. A list counts when one of them is in it.
-OF_PERSON: Mapping[str, tuple[str, ...]] = {
-    "subscriptions": ("person", "numbers", "deviation_number"),
-    "members": ("person",),
-    "touched": ("person",),
-    "told": ("person",),
-    "quarantine": ("person", "personnummer"),
-    "recalculated": ("person",),
-    "facts": ("person", "personnummer"),
-    "persons": ("person", "personnummer", "former_personnummer"),
-    "identities": ("number", "person"),
-}
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """A delivery whose files lie in the outbox."""
-
-    partner: str
-    sequence: int
-    business_date: date
-    folder: Path
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in summaries and in the log of erasures."""
-        return {"partner": self.partner, "sequence": self.sequence, "business_date": str(self.business_date)}
 
 
 def erase_by_schedule(workspace: Workspace, look_only: bool, say: Say) -> Mapping[str, Any]:
@@ -184,9 +155,6 @@ def carry_out(
     return done
 
 
-# An erasure as a whole
-
-
 @contextmanager
 def erasing(workspace: Workspace, say: Say) -> Iterator[None]:
     """Hold the workspace against writers and compaction; complete an interrupted erasure first. RefusedError while a run is unfinished."""
@@ -291,7 +259,7 @@ def keep_account(workspace: Workspace, plan: Plan, done: Mapping[str, Any]) -> N
 
 
 def summary(
-    number: int | None, rows: Mapping[str, int], deliveries: Sequence[Delivered], files: int = 0, look_only: bool = False
+    number: int | None, rows: Mapping[str, int], deliveries: Sequence[Published], files: int = 0, look_only: bool = False
 ) -> dict[str, Any]:
     """What an erasure came to."""
     return {
@@ -305,197 +273,3 @@ def summary(
         "remains": [],
         "inbox": [],
     }
-
-
-# By schedule
-
-
-def limit(plan: Plan, days: int) -> date:
-    """The last business date that is `days` or more before the last night."""
-    return date.fromordinal(max(1, plan.business_date.toordinal() - days)) if plan.night > 1 else date.min
-
-
-def last_night(plan: Plan, days: int) -> int:
-    """The last night that is `days` or more before the last one; 0 when there is none."""
-    runs = tables.read(plan.files["runs"], RUNS).filter(pl.col("business_date") <= limit(plan, days))
-    return int(runs["night"].max() or 0)  # type: ignore[arg-type]  # Int32 values
-
-
-def scheduled(plan: Plan, retention: Retention) -> dict[str, Chosen]:
-    """What stays of each table when all that is too old is gone."""
-    over = ended(plan, last_night(plan, retention.subscriptions.days))
-    replaced = last_night(plan, retention.ledger.days)
-    rejected = last_night(plan, retention.quarantine.days)
-
-    def told(first: int, last: int) -> Left:
-        gone, since = over(first, last), holding(plan, "told", TOLD, TOLD_KEY, replaced, first, last)
-        return lambda rows: from_then_on(without(rows, gone), since, TOLD_KEY)
-
-    def subscriptions(first: int, last: int) -> Left:
-        gone, since = over(first, last), holding(plan, "subscriptions", SUBSCRIPTION_ROWS, SUBSCRIPTION_KEY, replaced, first, last)
-        return lambda rows: from_then_on(without(rows, gone), since, SUBSCRIPTION_KEY)
-
-    def members(first: int, last: int) -> Left:
-        gone, since = over(first, last), holding(plan, "members", MEMBERS, MEMBER_KEY, replaced, first, last, done=~pl.col("waits"))
-        return lambda rows: from_then_on(without(rows, gone), since, MEMBER_KEY)
-
-    def quarantine(first: int, last: int) -> Left:
-        still = freezing_arrivals(plan, first, last)
-        return lambda rows: rows.filter((pl.col("night") > rejected) | pl.col("arrival").is_in(still.implode()))
-
-    return {"told": told, "members": members, "quarantine": quarantine, "subscriptions": subscriptions}
-
-
-def ended(plan: Plan, night: int) -> Callable[[int, int], pl.DataFrame]:
-    """The keys of subscriptions that had ended by a night, by run of buckets."""
-
-    @lru_cache(maxsize=2)
-    def keys(first: int, last: int) -> pl.DataFrame:
-        rows = tables.newest(tables.read(plan.files["subscriptions"], SUBSCRIPTION_ROWS, (first, last)), SUBSCRIPTION_KEY)
-        return rows.filter("gone", pl.col("night") <= night).select(SUBSCRIPTION_KEY)
-
-    return keys
-
-
-def without(rows: pl.LazyFrame, keys: pl.DataFrame) -> pl.LazyFrame:
-    """Rows of other subscriptions than these."""
-    return rows.join(keys.lazy(), on=SUBSCRIPTION_KEY, how="anti", maintain_order="left")
-
-
-def holding(
-    plan: Plan,
-    name: str,
-    schema: pl.Schema,
-    key: Sequence[str],
-    night: int,
-    first: int,
-    last: int,
-    done: pl.Expr | None = None,
-) -> pl.DataFrame:
-    """Of each key that had several rows by a night, the night (`since`) of the one that held then. done: when it held nothing any more: none is needed."""
-    of = pl.Schema(
-        {each: schema[each] for each in dict.fromkeys(["bucket", *key, "night", *(done.meta.root_names() if done is not None else ())])}
-    )
-    rows = tables.read(plan.files[name], of, (first, last)).filter(pl.col("night") <= night).sort("night", maintain_order=True)
-    over = pl.lit(False) if done is None else done
-    grouped = rows.with_columns(over.alias("over")).group_by(list(key)).agg(pl.max("night").alias("since"), pl.last("over"))
-    return grouped.select(*key, (pl.col("since") + pl.col("over").cast(pl.Int32())).alias("since"))
-
-
-def from_then_on(rows: pl.LazyFrame, since: pl.DataFrame, key: Sequence[str]) -> pl.LazyFrame:
-    """Rows without those of nights before `since`."""
-    joined = rows.join(since.lazy(), on=list(key), how="left", maintain_order="left")
-    return joined.filter(pl.col("since").is_null() | (pl.col("night") >= pl.col("since"))).drop("since")
-
-
-def freezing_arrivals(plan: Plan, first: int, last: int) -> pl.Series:
-    """The rejected records that still freeze somebody (R36)."""
-    bite = Bite(first, last)
-    ceased = tables.read(plan.files["identities"], IDENTITIES)["number"].unique()  # what lies under such a key has moved
-    rejected = load(plan, "quarantine", QUARANTINE, bite).filter(~pl.col("person").is_in(ceased.implode()).fill_null(False))
-    rejected = tables.newest(rejected, ["arrival"])
-    held = hold(load(plan, "facts", FACTS, bite, persons=rejected["person"].drop_nulls().unique().sort()))
-    return freezing(rejected, held)["arrival"]
-
-
-# Of persons
-
-
-def chains(plan: Plan, numbers: Sequence[str]) -> pl.Series:
-    """All numbers that the persons with these numbers have or had (R11), sorted."""
-    known = tables.newest(tables.read(plan.files["identities"], IDENTITIES), ["number"])
-    asked = pl.Series(numbers, dtype=pl.String())
-    keys = pl.concat([asked, known.filter(pl.col("number").is_in(asked.implode()))["person"]]).unique()
-    return pl.concat([asked, keys, known.filter(pl.col("person").is_in(keys.implode()))["number"]]).unique().sort()
-
-
-def watchers(plan: Plan, numbers: pl.Series) -> list[str]:
-    """The partners with an active subscription to one of the persons."""
-    rows = tables.newest(tables.read(plan.files["subscriptions"], SUBSCRIPTION_ROWS), SUBSCRIPTION_KEY)
-    return sorted(rows.filter(~pl.col("gone"), pl.col("person").is_in(numbers.implode()))["partner"].unique())
-
-
-def of_persons(numbers: pl.Series) -> Chosen:
-    """What stays of any table when all rows of some persons are gone."""
-    return lambda _first, _last: lambda rows: chosen_rows(rows, numbers)
-
-
-def chosen_rows(rows: pl.LazyFrame, numbers: pl.Series) -> pl.LazyFrame:
-    """The rows that name nobody of some persons."""
-    return rows.filter(~names_one(rows.collect_schema(), numbers))
-
-
-def names_one(schema: Mapping[str, pl.DataType], numbers: pl.Series) -> pl.Expr:
-    """Whether a row names one of these numbers. In quarantine one that was sent wrongly, with a hyphen or blanks, counts as well."""
-    wanted = numbers.to_list()
-    columns = sorted({name for names in OF_PERSON.values() for name in names} & set(schema))
-    named = [
-        pl.col(name).list.eval(pl.element().is_in(wanted)).list.any() if isinstance(schema[name], pl.List) else pl.col(name).is_in(wanted)
-        for name in columns
-    ]
-    if "drop_benefit" in schema:
-        named.append(pl.col("personnummer").str.replace_all(r"[^0-9]", "").is_in(wanted))
-    return pl.any_horizontal(each.fill_null(False) for each in named)
-
-
-def delivered(workspace: Workspace) -> Iterator[Delivered]:
-    """The deliveries in the outbox that have files."""
-    for folder in sorted(workspace.outbox.glob("*/*")):
-        manifest = folder / outbox.MANIFEST
-        if manifest.exists() and outbox.files_of(folder):
-            document = json.loads(manifest.read_text("utf-8"))
-            yield Delivered(document["partner"], document["sequence"], date.fromisoformat(document["business_date"]), folder)
-
-
-def naming(deliveries: Iterable[Delivered], numbers: pl.Series, resumed: bool) -> Iterator[Delivered]:
-    """Those in which somebody is named. resumed: also those of which an interrupted erasure has left a part."""
-    for each in deliveries:
-        parts = [path for path in outbox.files_of(each.folder) if path.name.startswith("part-")]
-        begun = resumed and not outbox.is_whole(each.folder)
-        if begun or any(has_one(path, DELIVERY_RECORD, numbers) for path in parts):
-            yield each
-
-
-def has_one(path: Path, contract: Contract, numbers: pl.Series) -> bool:
-    """Whether an Avro file has a record under one of the numbers. BrokenFileError when it is damaged."""
-    names = [name for name in ("personnummer", "former_personnummer") if name in contract.frame]
-    named = pl.any_horizontal(pl.col(name).is_in(numbers.to_list()).fill_null(False) for name in names)
-    return any(rows.filter(named).height for rows in avro.batches(path, contract, BATCH_ROWS))
-
-
-def drops_with(workspace: Workspace, numbers: pl.Series) -> list[str]:
-    """The names of folders in the inbox in which one of the numbers stands, or of which that cannot be told, as they are damaged."""
-    heads = {drop.name: BY_DATASET[drop.dataset] for drop in scan(workspace.inbox) if isinstance(drop, Drop)}
-    wanted = [number.encode() for number in numbers]
-
-    def holds(path: Path) -> bool:
-        if path.suffix != ".avro":
-            data = path.read_bytes()
-            return any(number in data for number in wanted)
-        try:
-            return path.parent.name not in heads or has_one(path, heads[path.parent.name], numbers)
-        except BrokenFileError:
-            return True
-
-    files = (path for path in sorted(workspace.inbox.glob("*/*")) if path.is_file())
-    return sorted({path.parent.name for path in files if holds(path)})
-
-
-def thin_commands(workspace: Workspace, left: Left, *, look_only: bool = False) -> int:
-    """Take rows out of what operators' commands name. Returns how many. look_only: count only."""
-    gone = 0
-    for path in sorted(commands.folder(workspace).glob("*.parquet")):
-        rows = pl.read_parquet(str(path))
-        kept = left(rows.lazy()).collect()
-        if kept.height < rows.height:
-            gone += rows.height - kept.height
-            if not look_only:
-                write_parquet(path, kept)
-    return gone
-
-
-def write_parquet(path: Path, rows: pl.DataFrame) -> None:
-    """Replace a Parquet file as a whole."""
-    data = io.BytesIO()
-    rows.write_parquet(data, compression="lz4")
-    durable.write_file(path, data.getvalue())
