@@ -112,7 +112,7 @@ def deliver_bite(bite: Bite, verdict: Verdict, plan: Plan) -> Delivered:
     parts = encode(result.records, bite, plan)
     clock.lap("encode")
     ledger = result.told
-    if carried := moved.pop("told", ()):
+    if carried := moved.pop("told", ()):  # from here on it counts as the night's own ledger, also for the audit
         ledger = with_carried(ledger, tables.read(carried, TOLD, bite.buckets), result.records)
     if ledger.height:
         files["told"] = tables.stage(plan.staging / "tables" / f"told-{bite.name}.parquet", ledger)

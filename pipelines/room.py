@@ -91,7 +91,7 @@ def shown(size_bytes: int) -> str:
     return f"{-(-size_bytes // MIB)}MiB"
 
 
-class Gate:
+class WeightedSemaphore:
     """Lets work in as long as there is room for it; what is larger than the room goes alone."""
 
     def __init__(self, capacity: int) -> None:

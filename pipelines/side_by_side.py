@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from apache_beam.runners.worker.statecache import CacheAware
 
-from pipelines.room import Gate, Room
+from pipelines.room import Room, WeightedSemaphore
 from storage import pace
 from storage.pace import Amount
 from storage.tables import TableFile
@@ -66,7 +66,7 @@ def side_by_side(step: Callable[..., Result], size: Callable[[Any], int] = lambd
 
     def run(batch: Sequence[Any], *arguments: Any) -> list[Any]:
         room: Room = arguments[-1].room
-        gate = Gate(room.facts) if room.memory_bytes else None
+        gate = WeightedSemaphore(room.facts) if room.memory_bytes else None
 
         def let_in(element: Any) -> Any:
             with gate.passed(room.weight(element.facts if isinstance(element, Description) else 0)) if gate else nullcontext():

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines import room
 from pipelines.delivered import DELIVERED, READ_BACK_ROWS, published, stage_delivered
-from pipelines.room import Gate, Room, portions
+from pipelines.room import Room, WeightedSemaphore, portions
 from schemas.buckets import bucket_of
 from schemas.contracts import BENEFIT_FACT, Contract
 from schemas.sizes import size_of
@@ -111,8 +111,8 @@ def test_portions_hold_whole_persons_and_as_many_facts_as_there_is_room_for() ->
     assert portions(counted.clear(), 7) == []
 
 
-def test_the_gate_lets_in_what_there_is_room_for_and_the_too_large_alone() -> None:
-    gate, most, now, lock = Gate(10), [0], [0], threading.Lock()
+def test_the_semaphore_lets_in_what_there_is_room_for_and_the_too_large_alone() -> None:
+    gate, most, now, lock = WeightedSemaphore(10), [0], [0], threading.Lock()
 
     def work(weight: int) -> None:
         with gate.passed(weight):
