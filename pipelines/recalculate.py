@@ -21,7 +21,7 @@ from storage import commands, durable, pace, tables
 from storage.conf import read_conf
 from storage.workspace import Workspace
 from transforms.deal import deal
-from transforms.recalculate import BENEFIT, CASES, NEW, NO_PERSON, NO_YEARS, UNCHANGED, Rate, recalculate
+from transforms.recalculate import BENEFIT, CASES, NEW, SKIPPED, UNCHANGED, Rate, recalculate
 
 RULES = ("guarantee",)
 LONGEST = 366
@@ -122,7 +122,7 @@ def forecast(workspace: Workspace, wish: Wish) -> Mapping[str, Any]:
         "nights": wish.nights,
         "decisions": counted[NEW],
         "unchanged": counted[UNCHANGED],
-        "skipped": counted[NO_PERSON] + counted[NO_YEARS],
+        "skipped": sum(counted[each] for each in SKIPPED),
         "amounts": {
             "before": spread(fresh["before"]),
             "after": spread(fresh["after"]),

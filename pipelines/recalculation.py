@@ -19,7 +19,7 @@ from storage import tables
 from storage.failpoints import reach
 from storage.tables import TableFile
 from transforms.name_persons import NAMED, name_persons
-from transforms.recalculate import BENEFIT, CASES, NEW, NO_PERSON, NO_YEARS, UNCHANGED, Rate, Recalculated, recalculate
+from transforms.recalculate import BENEFIT, CASES, NEW, NO_PERSON, SKIPPED, UNCHANGED, Rate, Recalculated, recalculate
 from transforms.retract import without_retracted
 
 ORDINAL = MOST_DROPS  # in an arrival: no drop, but a recalculation
@@ -144,7 +144,7 @@ def computed_rows(marked: Sequence[TableFile], withheld: Collection[str], plan: 
         counts = {(place, result): count for place, result, count in own.iter_rows()}
         late = [len(each.slices)] if any(place == len(each.slices) for place, _ in counts) else []
         for place in [*sorted(each.due), *late]:
-            skipped = counts.get((place, NO_PERSON), 0) + counts.get((place, NO_YEARS), 0)
+            skipped = sum(counts.get((place, each), 0) for each in SKIPPED)
             rows.append((each.number, place, plan.night, counts.get((place, NEW), 0), counts.get((place, UNCHANGED), 0), skipped))
     return pl.DataFrame(rows, schema=RECALCULATIONS, orient="row")
 

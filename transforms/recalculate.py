@@ -13,9 +13,11 @@ from transforms.guarantee import yearly_guarantee
 from transforms.hold import hold
 
 BENEFIT = "FK:SA"
-NEW, UNCHANGED, NO_PERSON, NO_YEARS = "NEW", "UNCHANGED", "NO_PERSON", "NO_YEARS"
+NEW, UNCHANGED, NO_PERSON, NO_YEARS, OUT_OF_RANGE = "NEW", "UNCHANGED", "NO_PERSON", "NO_YEARS", "OUT_OF_RANGE"
+SKIPPED = (NO_PERSON, NO_YEARS, OUT_OF_RANGE)  # why no new decision can be made
 MONEY = BENEFIT_FACT.frame["amount"]
-RESULT = pl.Enum([NEW, UNCHANGED, NO_PERSON, NO_YEARS])
+LARGEST_SEK, LAST_VERSION = 9_999_999_999, (1 << 31) - 1  # that a fact can hold
+RESULT = pl.Enum([NEW, UNCHANGED, *SKIPPED])
 CASES = pl.Schema({"person": pl.String(), "case_id": pl.String()})
 # A decision that a recalculation looked at. before, after: the monthly amount in kronor.
 OUTCOMES = pl.Schema(
@@ -64,13 +66,12 @@ def recalculate(
     received = facts.filter(pl.col("benefit") == BENEFIT)
     deciding = deciding_on(hold(received), rate.effective).filter(pl.col("guarantee").is_not_null())
     deciding = deciding.join(done, on=["person", "case_id"], how="anti", maintain_order="left")
-    reckoned = reckon(deciding, named, rate)
+    reckoned = reckon(with_version(deciding, received, rejected, rate.effective), named, rate)
     fresh = reckoned.filter(pl.col("result") == NEW)
+    after = pl.when(pl.col("result") != OUT_OF_RANGE).then("monthly").cast(MONEY).alias("after")
     return Recalculated(
-        decide(fresh, highest_versions(received, rejected), rate.effective, reason, source_run, recorded_at),
-        reckoned.select(
-            "bucket", "person", "case_id", "result", pl.col("amount").alias("before"), pl.col("monthly").cast(MONEY).alias("after")
-        ),
+        decide(fresh, rate.effective, reason, source_run, recorded_at),
+        reckoned.select("bucket", "person", "case_id", "result", pl.col("amount").alias("before"), after),
     )
 
 
@@ -85,7 +86,7 @@ def deciding_on(held: pl.DataFrame, on: date) -> pl.DataFrame:
 
 
 def reckon(deciding: pl.DataFrame, named: pl.DataFrame, rate: Rate) -> pl.DataFrame:
-    """Add `yearly` and `monthly` in kronor, and `result`."""
+    """Add `yearly` and `monthly` in kronor, and `result`. deciding: with `highest`, as `with_version` adds it."""
     bands, base = rate.rules.bands_on(rate.effective), rate.rules.base_amount_on(rate.effective)
     assert bands is not None
     assert base is not None
@@ -107,6 +108,8 @@ def reckon(deciding: pl.DataFrame, named: pl.DataFrame, rate: Rate) -> pl.DataFr
         .then(pl.lit(NO_YEARS))
         .when(pl.col("monthly") == pl.col("amount"))
         .then(pl.lit(UNCHANGED))
+        .when((pl.col("yearly") > LARGEST_SEK) | (pl.col("highest") == LAST_VERSION))
+        .then(pl.lit(OUT_OF_RANGE))
         .otherwise(pl.lit(NEW))
     )
     return (
@@ -116,18 +119,20 @@ def reckon(deciding: pl.DataFrame, named: pl.DataFrame, rate: Rate) -> pl.DataFr
     )
 
 
-def highest_versions(received: pl.DataFrame, rejected: pl.DataFrame) -> pl.DataFrame:
-    """(person, fact_id, highest) over all that was received, also what was rejected or withdrawn."""
-    refused = rejected.filter(pl.col("drop_benefit") == BENEFIT)
-    versions = pl.concat([rows.select("person", "fact_id", "version") for rows in (received, refused)])
-    return versions.group_by("person", "fact_id").agg(pl.max("version").alias("highest"))
-
-
-def decide(
-    fresh: pl.DataFrame, highest: pl.DataFrame, effective: date, reason: str, source_run: str, recorded_at: datetime
-) -> pl.DataFrame:
-    """The new decisions: frames.FACTS. fresh: the deciding ones with `yearly` and `monthly`; highest: (person, fact_id, highest)."""
+def with_version(deciding: pl.DataFrame, received: pl.DataFrame, rejected: pl.DataFrame, effective: date) -> pl.DataFrame:
+    """Add `refers_to`, the fact that a new decision is made of, `new_id`, and `highest`: the last version of that over all that was received, also
+    what was rejected or withdrawn; 0 when there is none."""
     suffix = f"@{effective}"
+    refused = rejected.filter(pl.col("drop_benefit") == BENEFIT)
+    versions = pl.concat([rows.select("person", pl.col("fact_id").alias("new_id"), "version") for rows in (received, refused)])
+    highest = versions.group_by("person", "new_id").agg(pl.max("version").alias("highest"))
+    old = pl.col("fact_id").str.strip_suffix(suffix)
+    placed = deciding.with_columns(old.alias("refers_to"), (old + suffix).alias("new_id"))
+    return placed.join(highest, on=["person", "new_id"], how="left", maintain_order="left").with_columns(pl.col("highest").fill_null(0))
+
+
+def decide(fresh: pl.DataFrame, effective: date, reason: str, source_run: str, recorded_at: datetime) -> pl.DataFrame:
+    """The new decisions: frames.FACTS. fresh: the deciding ones, with what `with_version` and `reckon` add."""
     start = pl.lit(effective)
     span = pl.element().struct
     cut_span = pl.struct(
@@ -136,7 +141,8 @@ def decide(
     )
     guarantee = pl.col("guarantee").struct
     renewed = fresh.with_columns(
-        pl.col("fact_id").str.strip_suffix(suffix).alias("refers_to"),
+        pl.col("new_id").alias("fact_id"),
+        (pl.col("highest") + 1).cast(FACTS["version"]).alias("version"),
         pl.col("spans").list.eval(cut_span.filter(span.field("last") >= start)),
         pl.struct(
             guarantee.field("insurance_years"),
@@ -149,10 +155,5 @@ def decide(
         pl.lit(source_run).alias("source_run"),
         pl.lit(recorded_at).cast(FACTS["recorded_at"]).alias("recorded_at"),
         pl.lit(None, FACTS["arrival"]).alias("arrival"),
-    ).with_columns((pl.col("refers_to") + suffix).alias("fact_id"))
-    versioned = renewed.join(highest, on=["person", "fact_id"], how="left", maintain_order="left")
-    return (
-        versioned.with_columns((pl.col("highest").fill_null(0) + 1).alias("version"))
-        .select(list(FACTS))
-        .sort("bucket", "person", "fact_id")
     )
+    return renewed.select(list(FACTS)).sort("bucket", "person", "fact_id")

@@ -73,9 +73,12 @@ class Slow:
         """R44, from the next night on."""
         self.retractions.append((source_run, reason))
 
-    def refresh(self, partner: str, benefit: str | None = None) -> None:
-        """R16: the groups are settled now."""
-        self.waiting |= {key for key in self.rules.groups if key[0] == partner and benefit in (None, key[2])}
+    def refresh(self, partner: str, benefit: str | None, permissions: Permissions) -> bool:
+        """R16: the groups are settled now. Whether there are some."""
+        permitted = {each for name, _, each in permissions if name == partner and benefit in (None, each)}
+        asked = {key for key in self.rules.groups if key[0] == partner and key[2] in permitted}
+        self.waiting |= asked
+        return bool(asked)
 
     # A night
 

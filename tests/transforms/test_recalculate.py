@@ -159,6 +159,13 @@ def test_the_version_is_above_withdrawn_and_rejected_ones() -> None:
     assert made(decision(), withdrawn, rejected=withdrawn | {"version": 7, "drop_benefit": "FK:BOB"}) == [("X@2018-07-01", 5, "X")]
 
 
+def test_after_the_last_version_that_there_can_be_no_other_is_made() -> None:
+    last = decision("X@2018-07-01", "2018-07-01", version=(1 << 31) - 1, withdrawn=True)
+    result = recalculated(decision(), last)
+    assert result.decisions.is_empty()
+    assert result.outcomes.select("result", "after").rows() == [("OUT_OF_RANGE", None)]
+
+
 def test_an_amount_that_stays_needs_no_new_decision() -> None:
     assert results(decision(amount=Decimal("9593.00"))) == ["UNCHANGED"]
     assert results(decision(amount=Decimal("9593.01"))) == ["NEW"]
@@ -176,9 +183,10 @@ def test_an_amount_of_nothing_is_an_amount() -> None:
         ({"person": "199912319999"}, "NO_PERSON"),
         ({"guarantee": guarantee(2)}, "NO_YEARS"),
         ({"guarantee": guarantee(41)}, "NO_YEARS"),
+        ({"guarantee": guarantee(income="-9999999999.99")}, "OUT_OF_RANGE"),
     ],
 )
-def test_who_is_not_registered_or_has_impossible_years_is_skipped_and_counted(change: Row, expected: str) -> None:
+def test_who_is_not_registered_or_has_impossible_figures_is_skipped_and_counted(change: Row, expected: str) -> None:
     result = recalculated(decision() | change)
     assert result.decisions.is_empty()
     assert result.outcomes["result"].to_list() == [expected]
