@@ -72,7 +72,14 @@ def refreshes(workspace: Workspace, report: Mapping[str, Any]) -> list[dict[str,
     """Those that wait, in the order of the queue: as the last night left them, and what was queued by command since."""
     queued = [given for given in given_since(workspace, report) if given["name"] == "refresh"]
     return list(report.get("refreshes", ())) + [
-        {**given["arguments"], "line_no": 1, "groups": given["rows"]["rows"], "waiting": given["rows"]["rows"], "slices": 0}
+        {
+            "partner": given["arguments"]["partner"],
+            "order_id": given["arguments"]["order_id"],
+            "line_no": 1,
+            "groups": given["rows"]["rows"],
+            "waiting": given["rows"]["rows"],
+            "slices": 0,
+        }
         for given in queued
     ]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.plan import permission_frame, read_states
+from pipelines.plan import permission_frame, read_decisions, read_states
 from schemas.errors import RefusedError, UsageError, masked, require_reason
 from schemas.frames import DROPS, IDENTITIES, MEMBERS, PERSONS, QUARANTINE, SUBSCRIPTION_KEY, SUBSCRIPTION_ROWS, TABLES
 from schemas.personnummer import is_valid
@@ -69,7 +69,13 @@ def refresh(
             refresh=pl.lit(0, pl.Int64()), waits=pl.lit(True), night=pl.lit(catalog.night, pl.Int32())
         )
         rows = members.select(list(MEMBERS)).sort("bucket", "person", "benefit")
-        given = commands.give(workspace, "refresh", {"partner": partner}, rows, {"order_id": "refresh-{:06d}"})
+        words = {
+            "benefit": benefit,
+            "born_from": born_from and str(born_from),
+            "born_to": born_to and str(born_to),
+            "one_person": person is not None,
+        }
+        given = commands.give(workspace, "refresh", {"partner": partner, **words}, rows, {"order_id": "refresh-{:06d}"})
         return {"order_id": given.arguments["order_id"], "persons": groups["person"].n_unique(), "groups": groups.height}
 
 
@@ -82,11 +88,17 @@ def key_of(workspace: Workspace, number: str) -> str:
 def retract(workspace: Workspace, source_run: str, reason: str) -> Mapping[str, Any]:
     """Withdraw every record of a source run from the next night on (R44)."""
     require_reason(reason)
-    with deciding(workspace):
+    with deciding(workspace) as catalog:
+        files = {name: tables.files(table_folder(workspace, name)) for name in ("runs", "recalculations")}
+        given = read_decisions(workspace, files, catalog.night, None).retractions
+        since = max((each.before for each in given if each.source_run == source_run), default=0)  # what came before was taken back already
         received = 0
         for name in ("facts", "quarantine"):
-            files = tables.files(table_folder(workspace, name))
-            found = [pl.scan_parquet(file.path).filter(pl.col("source_run") == source_run).select("arrival") for file in files]
+            stored = tables.files(table_folder(workspace, name))
+            found = [
+                pl.scan_parquet(file.path).filter(pl.col("source_run") == source_run, pl.col("arrival") >= since).select("arrival")
+                for file in stored
+            ]
             received += pl.concat([pl.LazyFrame(schema={"arrival": pl.Int64()}), *found]).unique().collect().height  # a merge makes copies
         if received:
             commands.give(workspace, "retract", {"source_run": source_run, "reason": reason})

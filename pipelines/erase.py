@@ -131,11 +131,11 @@ def carry_out(
         "remains": [each.to_json() | {"erasable_from": str(each.business_date + wait)} for each in young],
         "inbox": drops_with(workspace, numbers),
     }
+    if young:  # the same command must find all numbers of these persons once more
+        rows = rows | {"identities": 0}
     if look_only:
         return summary(None, rows, old, look_only=True) | details
     chosen = of_persons(numbers)
-    if young:  # the same command must find all numbers of these persons once more
-        rows = rows | {"identities": 0}
     for name in [name for name in OF_PERSON if name != "identities" or not young]:
         take_out(workspace, name, chosen, plan, number)
         say(f"{name}: {rows[name]:,} rows")

@@ -75,7 +75,7 @@ class Decisions:
     """What operators decided. last: number of the last command; refreshes, released_tonight and healing are those that no night has taken yet."""
 
     last: int = 0
-    accepted: frozenset[tuple[str, str]] = frozenset()
+    accepted: frozenset[str] = frozenset()
     released: frozenset[int] = frozenset()
     released_tonight: frozenset[int] = frozenset()
     retractions: tuple[Retraction, ...] = ()
@@ -172,7 +172,7 @@ class Plan:
     @cached_property
     def accepted(self) -> frozenset[str]:
         """Names of the waiting drops on which no gate closes, as an operator accepted them."""
-        return frozenset(w.drop.name for w in self.waiting if (w.drop.name, w.drop.sha256) in self.decisions.accepted)
+        return frozenset(w.drop.name for w in self.waiting if w.drop.sha256 in self.decisions.accepted)
 
     def of_chain(self, chain: str) -> list[Candidate]:
         """The drops that wait in a chain."""
@@ -200,7 +200,7 @@ def make_plan(
     workspace = workspace.absolute()
     files = {name: tables.files(table_folder(workspace, name)) for name in TABLES} | dict(instead)
     states = read_states(files, catalog.night)
-    done = set(tables.read(files["drops"], DROPS)["drop"])
+    done = dict(tables.read(files["drops"], DROPS).select("drop", "sha256").iter_rows())
     drops, notes = look_at_inbox(workspace, conf, states, done, business_date)
     decisions = read_decisions(workspace, files, catalog.night, business_date)
     waiting = tuple(Waiting(drop, ordinal) for ordinal, drop in enumerate(drops))
@@ -288,7 +288,7 @@ def read_decisions(
         by_name.setdefault(command.name, []).append(command)
     return Decisions(
         last=given[-1].number if given else 0,
-        accepted=frozenset((c.arguments["drop"], c.arguments["sha256"]) for c in by_name.get("accept", ())),
+        accepted=frozenset(c.arguments["sha256"] for c in by_name.get("accept", ())),
         released=frozenset(c.arguments["arrival"] for c in by_name.get("release", ())),
         released_tonight=frozenset(c.arguments["arrival"] for c in by_name.get("release", ()) if night_of(c) > night),
         retractions=tuple(
@@ -307,16 +307,21 @@ def read_decisions(
 
 
 def look_at_inbox(
-    workspace: Workspace, conf: Conf, states: Mapping[str, ChainState], done: set[str], business_date: date
+    workspace: Workspace, conf: Conf, states: Mapping[str, ChainState], done: Mapping[str, str], business_date: date
 ) -> tuple[list[Drop], list[Note]]:
-    """The drops that tonight looks at, in order, and notes on what is left alone (R1-R4)."""
+    """The drops that tonight looks at, in order, and notes on what is left alone (R1-R4, R6). done: name -> digest of the drops consumed before."""
     chains: dict[str, list[Drop]] = {chain: [] for chain in conf.chains}
     orders: list[Drop] = []
     notes: list[Note] = []
     for found in scan(workspace.inbox):
         if isinstance(found, Oddity):
             notes.append(Note(found.name, found.state, "", found.reason))
-        elif found.name in done or found.business_date > business_date:
+        elif found.name in done:
+            if found.sha256 != done[found.name]:
+                notes.append(
+                    Note(found.name, "old", "", "R6: a drop of this name was consumed before: have this one sent under another name")
+                )
+        elif found.business_date > business_date:
             continue
         elif found.dataset == "orders":
             if found.partner in conf.partners:

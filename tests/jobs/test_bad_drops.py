@@ -320,6 +320,7 @@ def test_a_drop_of_which_much_is_rejected_waits_until_it_is_accepted(world: Worl
     assert "`lefi accept` it" in world.lefi("status", "--json").json["next"]
     world.lefi("accept", folder.name, "--reason", "looked at")
     assert world.lefi("status", "--json").json["next"].startswith("the next night: ")
+    folder = folder.rename(folder.with_name("moved"))  # what is accepted is the drop, by its digest, under whatever name
     world.night("2024-05-22")
     assert sorted(world.told("BOLAGET", "action", "personnummer")) == [("DEVIATION", ANNA), ("SNAPSHOT", BO)]
     assert "was consumed already" in world.lefi("accept", folder.name, "--reason", "once more", code=3).err
@@ -398,9 +399,11 @@ def test_a_consumed_drop_is_never_consumed_again(world: World) -> None:
     world.night("2024-05-21")
     row = {"personnummer": ANNA, "benefit": "FK:SJP", "fact_id": "D2", "kind": "DECISION", "case_id": "C", "version": 1, "withdrawn": False}
     rows = [completed(BENEFIT_FACT, row | {"spans": []}, 0, "2024-05-21")]
-    relist(world, world.folder("FK:SJP", "2024-05-21"), avro_bytes(BENEFIT_FACT, rows))
+    folder = world.folder("FK:SJP", "2024-05-21")
+    relist(world, folder, avro_bytes(BENEFIT_FACT, rows))
     world.night("2024-05-22")
     assert world.told("BOLAGET") == []
+    assert world.drop_text(folder) == "old : R6: a drop of this name was consumed before: have this one sent under another name"
 
 
 def test_an_unknown_person_is_told_in_no_message(world: World) -> None:

@@ -289,8 +289,10 @@ def test_the_same_command_finds_all_numbers_again_until_the_last_delivery_is_gon
     whose = (ANNA, ANNA_NOW, ANNA_BEFORE)
     lived.subscribe("BOLAGET", ANNA_NOW, "FK:SJP")
     lived.night(NEXT)
+    foreseen = erase(lived, "--end-subscriptions", "--plan", persons=[ANNA_NOW])
     first = erase(lived, "--end-subscriptions", persons=[ANNA_NOW])
     assert first["remains"]
+    assert foreseen["rows"] == first["rows"]
     left = holding(lived, whose, but=["inbox"])
     assert any(name.startswith("outbox/") for name in left)
     lived.night("2024-05-29")

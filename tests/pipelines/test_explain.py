@@ -185,8 +185,10 @@ def test_a_withdrawn_fact_names_its_annulment(told: World) -> None:
 
 
 def test_a_retracted_fact_says_so(told: World) -> None:
-    told.lefi("retract", "--source-run", f"FK:SJP/{NIGHT}", "--reason", "sent in error")
+    words = ("retract", "--source-run", f"FK:SJP/{NIGHT}", "--reason", "sent in error", "--json")
+    assert told.lefi(*words).json["records"] > 0
     told.night(NEXT)
+    assert told.lefi(*words).json["records"] == 0, "what was taken back counts as never received (R44)"
     assert (facts(told)["P"]["state"], facts(told)["P"]["kind"]) == ("retracted", None)
 
 

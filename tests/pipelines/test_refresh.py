@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit import World, avro_rows, number, numbers
+from tests.kit import ANNA, World, avro_rows, number, numbers
 from tests.scenarios.entitled import a_full_refresh_changes_nothing, buckets_of, everybody_knows, told
 
 SJP, FP = "FK:SJP", "FK:FP"
@@ -167,6 +167,23 @@ def test_a_refresh_by_number_and_by_birth_date_and_one_that_matches_nothing(worl
 
 
 @pytest.mark.slow
+def test_the_same_words_again_are_the_same_refresh_and_other_words_another(world: World) -> None:
+    watched(world, "BOLAGET", [ANNA], SJP)
+    decided(world, [ANNA], SJP)
+    world.night(NIGHTS[0])
+
+    def asked(*wish: str) -> str:
+        return str(world.lefi("refresh", "--partner", "BOLAGET", *wish, "--json").json["order_id"])
+
+    wishes: tuple[tuple[str, ...], ...] = ((), ("--benefit", SJP), ("--born-from", "1980-01-01"), ("--person", ANNA))
+    first = [asked(*wish) for wish in wishes]
+    assert len(set(first)) == len(wishes)
+    assert [asked(*wish) for wish in wishes] == first
+    assert [each["order_id"] for each in world.lefi("status", "--json").json["refreshes"]] == first
+    world.night(NIGHTS[1])
+    assert refreshed(world, "BOLAGET") == {(ANNA, SJP)}
+
+
 def test_ends_first_deliveries_freezes_and_withheld_benefits_while_a_refresh_is_under_way(world: World) -> None:
     people = in_turn(world, numbers(8))
     watched(world, "BOLAGET", people[:7], SJP, FP, refresh_persons_per_night=2)
