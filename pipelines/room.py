@@ -16,9 +16,8 @@ from storage.workspace import Workspace
 
 MIB = 1 << 20
 BASE_BYTES = 355 * MIB  # a night of next to nothing: interpreter, libraries, Beam
-FACT_BYTES = 2_500  # of a fact that is being compared, at the worst moment
-KEPT_BYTES = 700  # of what was made of it, until its bucket is written
-PIECE_BYTES = 800  # of a record that is being decoded and cut
+FACT_BYTES = 3_000  # of a fact that is being compared, at the worst moment
+PIECE_BYTES = 1_000  # of a record that is being decoded and cut
 DIGEST_BYTES = 1_500  # of a delivered record that is decoded and digested
 LEAST_FACTS = 10_000  # with fewer at a time everything takes too long
 
@@ -68,11 +67,8 @@ class Room:
             )
 
     def weight(self, facts: int) -> int:
-        """What a bite of so many facts takes of `facts`: a portion of it, and what was made of the others."""
-        if self.memory_bytes is None:
-            return 0
-        portion = min(facts, self.facts // 2)
-        return portion + (facts - portion) * KEPT_BYTES // FACT_BYTES
+        """What a bite of so many facts takes of `facts`: all of it where one person may have most of them."""
+        return 0 if self.memory_bytes is None else min(facts, self.facts)
 
 
 def room_of(workspace: Workspace, memory_bytes: int | None) -> Room:
