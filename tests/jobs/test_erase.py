@@ -273,6 +273,7 @@ def test_what_is_lost_otherwise_is_still_found_after_an_erasure(lived: World) ->
     assert len(lived.lefi("reconcile", "--json").json["store"]) == 1
 
 
+@pytest.mark.slow
 def test_deliveries_that_may_not_be_fetched_yet_wait(lived: World) -> None:
     lived.night(NEXT)
     done = erase(lived, "--end-subscriptions", persons=[BO])

@@ -178,6 +178,7 @@ def test_a_key_that_the_partner_does_not_know_is_refused(signed: World) -> None:
     assert f"is signed with key {signed.manifest('BOLAGET')['signature']['key']}, which is not in the key list" in said
 
 
+@pytest.mark.slow
 def test_keys_rotate(signed: World) -> None:
     """The old one is valid for what it signed, for some days more, and then no longer; the partner takes all deliveries from the first on."""
     old = json.loads(keys_of(signed).read_text())["keys"][0]["id"]
@@ -210,12 +211,14 @@ def test_a_key_that_is_published_again_changes_no_other_and_keeps_its_own_end(si
         assert json.loads(keys_of(signed).read_text()) == rotated, arguments
 
 
+@pytest.mark.slow
 def test_a_new_key_does_not_sign_what_is_older(signed: World) -> None:
     key(signed, "new.pem", "--publish", str(keys_of(signed)), "--valid-from", "2024-06-01")
     signed.night(THIRD, 0, (), *signing(signed, "new.pem"))
     assert "valid from 2024-06-01 until further notice" in receive(signed, "BOLAGET", keys_of(signed), code=4)
 
 
+@pytest.mark.slow
 def test_nobody_stops_signing_by_mistake(signed: World, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = signed.night(THIRD, 2)
     assert "the last delivery to BOLAGET was signed, and there is no key: set LEFI_SIGNING_KEY or --signing-key" in ran.err
@@ -229,6 +232,7 @@ def test_nobody_stops_signing_by_mistake(signed: World, monkeypatch: pytest.Monk
     receive(signed, "BOLAGET", None)
 
 
+@pytest.mark.slow
 def test_a_partner_that_left_is_not_asked_for_a_key(signed: World) -> None:
     del signed.conf["BOLAGET"]
     signed.write_conf()
@@ -348,6 +352,7 @@ def test_only_the_partner_opens_what_was_encrypted_for_it(signed: World, tmp_pat
     assert not list((tmp_path / "thief").rglob("*.*"))
 
 
+@pytest.mark.slow
 def test_an_export_goes_on_where_it_was(signed: World, tmp_path: Path) -> None:
     public, secret = age_keys(tmp_path)
     (tmp_path / "partner.pub").write_text(f"{public}\n")
