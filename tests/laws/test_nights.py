@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -46,8 +47,6 @@ class Nights(RuleBasedStateMachine):
         super().__init__()
         self.open = ExitStack()
         self.folder = Path(self.open.enter_context(tempfile.TemporaryDirectory()))
-        self.open.enter_context(straight())
-        self.open.enter_context(patch.object(folds, "NIGHTS", 3))
         self.today = NIGHT_BEFORE_ALL
         self.killed = 0
 
@@ -204,6 +203,13 @@ COMMON = settings(
     suppress_health_check=list(HealthCheck),
     print_blob=True,
 )
+
+
+@pytest.fixture(autouse=True)
+def in_this_thread() -> Iterator[None]:
+    """Without Beam, and with folds often. Around all worlds of a test: one that failed left it so for the tests after it."""
+    with straight(), patch.object(folds, "NIGHTS", 3):
+        yield
 
 
 def test_some_rows_of_nights() -> None:
