@@ -66,10 +66,6 @@ class Room:
                 "give as much, or more, or have it written with smaller blocks"
             )
 
-    def weight(self, facts: int) -> int:
-        """What a bite of so many facts takes of `facts`: all of it where one person may have most of them."""
-        return 0 if self.memory_bytes is None else min(facts, self.facts)
-
 
 def room_of(workspace: Workspace, memory_bytes: int | None) -> Room:
     """The room of a command: what it was given, else that of conf/machine.yaml. UsageError when that is wrong, or this is no workspace."""

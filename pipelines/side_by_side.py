@@ -69,7 +69,7 @@ def side_by_side(step: Callable[..., Result], size: Callable[[Any], int] = lambd
         gate = WeightedSemaphore(room.facts) if room.memory_bytes else None
 
         def let_in(element: Any) -> Any:
-            with gate.passed(room.weight(element.facts if isinstance(element, Description) else 0)) if gate else nullcontext():
+            with gate.passed(element.facts if isinstance(element, Description) else 0) if gate else nullcontext():
                 return one(element, *arguments)
 
         with ThreadPoolExecutor(THREADS) as pool:

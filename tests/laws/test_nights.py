@@ -6,7 +6,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -45,8 +44,8 @@ class Nights(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.open = ExitStack()
-        self.folder = Path(self.open.enter_context(tempfile.TemporaryDirectory()))
+        self.scratch = tempfile.TemporaryDirectory()
+        self.folder = Path(self.scratch.name)
         self.today = NIGHT_BEFORE_ALL
         self.killed = 0
 
@@ -193,7 +192,7 @@ class Nights(RuleBasedStateMachine):
                     now = told(self.world, partner)
                     assert {group: now[group] for group in groups} == {group: known[group] for group in groups}
         finally:
-            self.open.close()
+            self.scratch.cleanup()
 
 
 COMMON = settings(
