@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import date
 from typing import Any
@@ -26,6 +27,7 @@ from storage.agreement import require_agreement, table_folder
 from storage.conf import read_conf
 from storage.failpoints import reach
 from storage.lock import only_writer
+from storage.place import is_remote
 from storage.runs import COMMIT, REPORT, commit_of, report_of, settled, unfinished
 from storage.seals import Signer
 from storage.tables import TableFile
@@ -68,6 +70,8 @@ def run_night(
         if catalog.business_date and business_date < catalog.business_date:
             raise RefusedError(f"--business-date {business_date} is before the last night, {catalog.business_date}: nights only go forward")
         conf, engine = read_conf(workspace.conf), engines.engine_of(runner, workspace.conf)
+        if not (workspace.inbox.exists() or is_remote(workspace.inbox)):
+            raise RefusedError("inbox/ is not there: is what it lies on mounted? Without any drop every benefit would be withheld")
         signer, room = signer_of(), room_of()
         if not (signer or unsigned):
             require_unsigned(workspace, catalog, conf)
@@ -277,6 +281,9 @@ def report_from(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def earlier_reports(workspace: Workspace, run: str) -> list[dict[str, Any]]:
-    """The reports of the nights just before a run, oldest first, for the pictures of its page."""
-    before = [name for name in settled(workspace) if name[:10] < run[:10]][-NIGHTS_SHOWN:]
-    return [report_of(workspace, name) for name in before]
+    """The reports of the nights just before a run, oldest first, for the pictures of its page; without a damaged one, as the night is published."""
+    found = []
+    for name in [name for name in settled(workspace) if name[:10] < run[:10]][-NIGHTS_SHOWN:]:
+        with suppress(LefiError):
+            found.append(report_of(workspace, name))
+    return found

@@ -1,11 +1,12 @@
 """Whether the parts of a workspace are of one night: after a restore of only some of them they are not, and nothing may be built on them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from schemas.errors import RefusedError
 from schemas.frames import IN_STORE, TABLES
 from storage import commands, folds, outbox, tables
-from storage.runs import settled, unfinished
+from storage.runs import COMMIT, commit_of, settled, unfinished
 from storage.workspace import Catalog, Workspace
 
 
@@ -61,8 +62,16 @@ def catalog_and_runs(workspace: Workspace, catalog: Catalog, under_way: list[str
     """Where the catalog is not of the newest run."""
     newest = max(settled(workspace), default="")
     if catalog.run in (newest, *under_way):
-        return None
+        return catalog_and_commit(workspace, catalog) if catalog.run else None
     return f"store/catalog.json is of run {catalog.run or '(none)'}, the newest in runs/ is {newest or '(none)'}"
+
+
+def catalog_and_commit(workspace: Workspace, catalog: Catalog) -> str | None:
+    """Where the catalog says otherwise than its run has committed. What doubles the buckets is no run."""
+    committed = Catalog.from_json(commit_of(workspace, catalog.run)["catalog"])
+    if catalog.says_the_same(replace(committed, buckets=catalog.buckets, doublings=catalog.doublings)):
+        return None
+    return f"store/catalog.json says otherwise than runs/{catalog.run}/{COMMIT}"
 
 
 def catalog_and_outbox(workspace: Workspace, catalog: Catalog, under_way: list[str]) -> str | None:

@@ -143,10 +143,34 @@ def state_of(folder: Path) -> State:
         live = files_of(table, folder)
         gone = [Path(file.path).name for file in live if not (OURS.match(Path(file.path).name) and place(file.path).exists())]
         doublings = last_of(table, DOUBLINGS)
-        unsaid = [LOG] if doublings and is_restored(table) else []
+        unsaid = [LOG] if (doublings and is_restored(table)) or has_torn(folder) else []
         return State(gone + unsaid, [Path(file.path).name for file in live], last_of(table), doublings)
     except DeltaError:
         return State([LOG], [], 0, 0)
+
+
+def has_torn(folder: Path) -> bool:
+    """Whether a commit since the last checkpoint is cut off: Delta takes a log file that is empty, or ends after any of its lines, for a commit that
+    did less. Ours end with the night's number."""
+    log = folder / LOG
+    if not log.exists():
+        return False
+    last = log / "_last_checkpoint"
+    try:
+        since = json.loads(last.read_text("utf-8"))["version"] if last.exists() else -1
+    except (ValueError, LookupError, TypeError):
+        return True
+    return any(is_torn(commit) for commit in log.glob("*.json") if commit.stem.isdigit() and int(commit.stem) > since)
+
+
+def is_torn(commit: Path) -> bool:
+    """Whether a file of a table's log is cut off. Of another writer's, only that its lines are whole can be told."""
+    try:
+        actions = [json.loads(line) for line in commit.read_text("utf-8").splitlines()]
+    except ValueError:
+        return True
+    writes = any(action.get("commitInfo", {}).get("operation") == "WRITE" for action in actions)
+    return not actions or (writes and "txn" not in actions[-1])
 
 
 def night_of(folder: Path) -> int:
@@ -218,11 +242,11 @@ def collected(rows: pl.LazyFrame, paths: Sequence[str]) -> pl.DataFrame:
     """Read what was asked for. LefiError, which names the table, when one of its files is damaged; what Polars says of that may hold its data."""
     try:
         return rows.collect()
-    except (pl.exceptions.ComputeError, pl.exceptions.PanicException) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         folder = place(paths[0]).parent
-        raise LefiError(
-            f"{folder.parent.name}/{folder.name}: a file is damaged: bring the table back from a backup, or remove it and give `lefi rebuild`"
-        ) from error
+        of_table = "bring the table back from a backup, or remove it and give `lefi rebuild`"
+        what_helps = "restore it from a backup" if folder.name == "commands" else of_table  # which nothing else holds
+        raise LefiError(f"{folder.parent.name}/{folder.name}: a file is damaged: {what_helps}") from error
 
 
 def is_one_of(who: pl.DataFrame) -> pl.Expr:

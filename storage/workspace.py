@@ -10,9 +10,10 @@ from typing import Any
 from schemas import versions
 from schemas.errors import LefiError, RefusedError, UsageError
 from storage import durable
+from storage.outbox import MANIFEST
 from storage.place import is_remote
 
-MOST_BUCKETS = 65_536
+USUAL_BUCKETS, MOST_BUCKETS = 64, 65_536
 FORMAT = 2  # 1 had no content_version; pipelines/upgrade.py brings it forward
 FOLDERS = ("conf", "inbox", "outbox", "runs", "lake", "store", "staging")
 
@@ -158,15 +159,15 @@ class Workspace:
             raise LefiError(f"store/catalog.json is not there, and runs/ has runs: store/ was lost: give `lefi rebuild {self.root}`")
 
     def lost_deliveries(self, catalog: Catalog) -> list[str]:
-        """A sentence for each partner of the last night of whom a delivery is not in the outbox any more, about the first of them; what is erased
-        on schedule keeps its manifest there."""
+        """A sentence for each partner of the last night of whom a delivery, or its manifest, is not in the outbox any more, about the first of
+        them; what is erased on schedule keeps its manifest there."""
         lost = []
         for name, last in sorted(catalog.deliveries.items()):
             folder = self.outbox / name
-            there = {path.name for path in folder.iterdir()} if folder.exists() else set()
+            there = {path.parent.name for path in folder.glob(f"*/{MANIFEST}")} if folder.exists() else set()
             missing = [f"{number:08d}" for number in range(1, last.sequence + 1) if f"{number:08d}" not in there]
             if missing and last.date == catalog.business_date:
-                lost.append(f"outbox/{name}/{missing[0]} was published and is not there: bring it back, or {name} reads no later one")
+                lost.append(f"outbox/{name}/{missing[0]} was published and is not there whole: bring it back, or {name} reads no later one")
         return lost
 
     def write_catalog(self, catalog: Catalog) -> None:
@@ -174,17 +175,18 @@ class Workspace:
         durable.write_file(self.catalog_file, durable.to_json(catalog.to_json()))
 
 
-def init(root: Path, buckets: int) -> Workspace:
-    """Make a workspace. UsageError when `buckets` is no power of two; RefusedError when there is one with another number."""
-    if buckets < 1 or buckets & (buckets - 1) or buckets > MOST_BUCKETS:
+def init(root: Path, buckets: int | None = None) -> Workspace:
+    """Make a workspace, of USUAL_BUCKETS if none are asked for. UsageError when `buckets` is no power of two; RefusedError when there is one
+    with another number than was asked for."""
+    if buckets is not None and (buckets < 1 or buckets & (buckets - 1) or buckets > MOST_BUCKETS):
         raise UsageError(f"--buckets {buckets}: a power of two from 1 to {MOST_BUCKETS} is needed")
     workspace = Workspace(root)
     if workspace.catalog_file.exists():
-        if workspace.catalog().buckets != buckets:
+        if buckets not in (None, workspace.catalog().buckets):
             raise RefusedError(f"{root} is a workspace with {workspace.catalog().buckets} buckets already")
         return workspace
     workspace.require_no_runs()
     for name in FOLDERS:
         (root / name).mkdir(parents=True, exist_ok=True)
-    workspace.write_catalog(Catalog(buckets, content_version=versions.CONTENT_VERSION))
+    workspace.write_catalog(Catalog(buckets or USUAL_BUCKETS, content_version=versions.CONTENT_VERSION))
     return workspace

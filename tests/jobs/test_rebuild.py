@@ -133,6 +133,38 @@ def test_a_whole_workspace_has_nothing_to_rebuild(story: Story) -> None:
     is_whole_again(world, story)
 
 
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("facts", 0),
+        *(pytest.param(name, lines, marks=pytest.mark.slow) for name, lines in (("told", 1), ("subscriptions", 2), ("drops", 0))),
+    ],
+)
+def test_a_log_of_which_a_commit_is_cut_off_is_not_believed(story: Story, name: str, lines: int) -> None:
+    """Delta takes it for a commit that did less; the night would withdraw what is in the files that it does not name any more."""
+    world = story.world.twin(f"cut-{name}")
+    commit = table_folder(Workspace(world.root), name) / "_delta_log" / f"{2:020d}.json"
+    commit.write_text("".join(commit.read_text("utf-8").splitlines(keepends=True)[:lines]), "utf-8")
+    refused(world, f"{name}: 1 of its files are not there, damaged, or not ours")
+    rebuilt(world)
+    is_whole_again(world, story)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"digest": "0" * 64}, *(pytest.param(each, marks=pytest.mark.slow) for each in ({"sequence": 7}, {"business_date": "2024-05-20"}))],
+)
+def test_a_catalog_that_knows_another_delivery_than_was_committed_is_not_believed(story: Story, wrong: dict[str, object]) -> None:
+    world = story.world.twin(f"catalog-{'-'.join(wrong)}")
+    path = world.root / "store" / "catalog.json"
+    catalog = json.loads(path.read_text("utf-8"))
+    catalog["deliveries"]["BOLAGET"] |= wrong
+    path.write_text(json.dumps(catalog), "utf-8")
+    refused(world, "store/catalog.json says otherwise than runs/2024-05-24")
+    rebuilt(world)
+    is_whole_again(world, story)
+
+
 def test_lost_logs_are_made_anew_from_the_files_and_the_commit_files(story: Story) -> None:
     world = story.world.twin("logs")
     for folder in (world.root / "lake").iterdir():

@@ -171,10 +171,32 @@ def test_of_a_run_that_was_not_committed_nothing_is_left_among_the_runs(story: S
 
 
 @pytest.mark.slow
-def test_a_delivery_that_is_not_in_the_outbox_any_more_is_told_to_the_operator(story: Story) -> None:
-    world = story.world.twin("lost-delivery")
-    shutil.rmtree(world.deliveries("BOLAGET")[-1])
-    lost = "outbox/BOLAGET/00000001 was published and is not there: bring it back"
+def test_a_published_night_does_not_fail_over_the_report_of_an_older_one(story: Story) -> None:
+    world = story.world.twin("old-report")
+    (report,) = (world.root / "runs").glob("*/report.json")
+    report.write_bytes(report.read_bytes()[:100])
+    world.night(SECOND)
+    assert world.outbox() == story.second
+    assert "2024" in world.lefi("status").out
+
+
+def test_without_an_inbox_there_is_no_night(story: Story) -> None:
+    world = story.world.twin("no-inbox")
+    inbox = world.root / "inbox"
+    inbox.rename(world.root / "not mounted")
+    assert "inbox/ is not there: is what it lies on mounted?" in world.night(SECOND, code=3).err
+    (world.root / "not mounted").rename(inbox)
+    world.night(SECOND)
+    assert world.outbox() == story.second
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["folder", "manifest"])
+def test_a_delivery_that_is_not_in_the_outbox_any_more_is_told_to_the_operator(story: Story, what: str) -> None:
+    world = story.world.twin(f"lost-{what}")
+    folder = world.deliveries("BOLAGET")[-1]
+    shutil.rmtree(folder) if what == "folder" else (folder / "manifest.json").unlink()
+    lost = "outbox/BOLAGET/00000001 was published and is not there whole: bring it back"
     assert world.lefi("status", "--json").json["next"].startswith(lost)
     assert lost in world.night(SECOND).err
     assert lost in world.lefi("reconcile").err
