@@ -58,7 +58,9 @@ def a_place(text: str) -> Path:
     return place(text)
 
 
-MEND = "mend it and give the command again; what was not committed has not happened, what was will be completed"
+AGAIN = "give the command again; what was not committed has not happened, what was will be completed"
+MEND = f"mend it and {AGAIN}"
+INTERRUPTED = 130  # as a shell says it of a program that Ctrl-C ended
 WorkspaceArgument = Annotated[
     Path,
     typer.Argument(
@@ -143,7 +145,7 @@ def finish(summary: Mapping[str, Any], as_json: bool, show: Callable[[Mapping[st
 @app.command(epilog="Example: lefi init ws --buckets 64")
 def init(
     workspace: WorkspaceArgument,
-    buckets: Annotated[int, typer.Option(help="Number of person buckets, a power of two.")] = 64,
+    buckets: Annotated[int | None, typer.Option(help="Number of person buckets, a power of two; 64 if not said.")] = None,
     as_json: Json = False,
 ) -> None:
     """Make a workspace."""
@@ -151,7 +153,7 @@ def init(
 
     made = make(workspace, buckets)
     finish(
-        {"workspace": str(made.root), "buckets": buckets},
+        {"workspace": str(made.root), "buckets": made.catalog().buckets},
         as_json,
         lambda _: tell(
             f"{made.root} is ready. Next: write {made.root}/conf/partners.yaml, or `lefi generate {made.root} --persons 1000 --nights 3 --seed 1`."
@@ -554,7 +556,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ):  # to stderr; Beam, which may have made it, logs the text of every error, and a bug's may hold a person's data
             handler.setLevel(logging.CRITICAL)
     try:
-        app(arguments, standalone_mode=False, prog_name="lefi")
+        code = app(
+            arguments, standalone_mode=False, prog_name="lefi"
+        )  # a command gives nothing back; Typer gives the code of what ended it early
     except DiskError as error:
         complain(f"{error}: {MEND}")
         sys.exit(error.exit_code)
@@ -565,14 +569,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except LefiError as error:
         complain(str(error))
         sys.exit(error.exit_code)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
-    except typer.Abort:
-        sys.exit(130)
+    except (typer.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
     except BaseException as error:
         if not is_failure(error):
             raise
         last_resort(error)
+    if code == INTERRUPTED:
+        complain(f"interrupted: {AGAIN}")
+    if code:
+        sys.exit(code)
 
 
 def last_resort(error: BaseException) -> NoReturn:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import typer.main
@@ -17,7 +17,7 @@ from jobs.lefi import PARTS, app
 from jobs.progress import Far, left, resident_bytes, watched
 from storage import pace, running
 from storage.pace import Amount
-from tests.kit import ROOT
+from tests.kit import ROOT, World
 
 CLI: Any = typer.main.get_command(app)
 LINE = [sys.executable, "-c", "from jobs.lefi import main; main()"]
@@ -92,6 +92,17 @@ def test_a_mistake_is_one_line_that_says_what_to_do(line: tuple[str, ...], said:
     assert said in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
     assert ran.stdout == ""
+
+
+def test_a_command_that_is_interrupted_says_so_and_does_not_end_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scheduler that sees 0 takes a night for done."""
+
+    def interrupted(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    world = World(tmp_path / "ws")
+    monkeypatch.setattr("pipelines.run.make_plan", interrupted)
+    assert "lefi: interrupted: give the command again" in world.night("2026-01-05", code=130).err
 
 
 def test_the_shell_completes_commands_and_options() -> None:
