@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
 
@@ -11,7 +11,7 @@ import polars as pl
 from pipelines.bites import Bite, split_buckets, standing_subscriptions
 from pipelines.decisions import deciding
 from pipelines.ingest import going_on
-from pipelines.plan import Plan, settled_plan
+from pipelines.plan import Plan, read_decisions, settled_plan
 from pipelines.recalculation import Basis, ceased_keys, number_arrivals, read_basis
 from pipelines.side_by_side import note
 from pipelines.upgrade import require_recoded
@@ -78,7 +78,7 @@ def order(workspace: Workspace, wish: Wish) -> Mapping[str, Any]:
 
 
 def allowed(workspace: Workspace, wish: Wish) -> Plan:
-    """The workspace as it is, if the wish can be granted in it."""
+    """The workspace as the first night finds it, if the wish can be granted in it: what is retracted or released, but by no night yet, is so then."""
     catalog = workspace.catalog()
     plan = settled_plan(workspace, catalog, read_conf(workspace.conf))
     Rate(plan.conf.rules.guarantee, wish.effective)
@@ -86,7 +86,8 @@ def allowed(workspace: Workspace, wish: Wish) -> Plan:
         raise RefusedError(f"--rule {wish.rule}: {BENEFIT} is not in conf/benefits.yaml")
     if catalog.business_date and wish.first_night <= catalog.business_date:
         raise RefusedError(f"--first-night {wish.first_night}: the last night was that of {catalog.business_date}, nights only go forward")
-    return plan
+    coming = read_decisions(workspace, plan.files, catalog.night, wish.first_night)
+    return replace(plan, decisions=replace(plan.decisions, retractions=coming.retractions, released=coming.released))
 
 
 def look_ahead(bite: Bite, wish: Wish, plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:

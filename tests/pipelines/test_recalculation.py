@@ -186,7 +186,9 @@ def test_a_recalculation_given_again_after_a_retraction_starts_anew(world: World
     world.night("2018-06-11")
     world.lefi("retract", "--source-run", source_run, "--reason", "Wrong factor")
     again = [*JUNE[:-1], "2018-06-12"]
+    plan = world.lefi("recalculate", *again, "--nights", "1", "--plan", "--json").json
     given = world.lefi("recalculate", *again, "--nights", "1", "--json").json
+    assert (plan["persons"], given["persons"], given["slices"]) == (2, 2, [2])  # as that night finds it: without what was retracted
     world.night("2018-06-12")
     assert given["source_run"] == "recalculation-000003"
     assert {record["version"] for record in world.records("BOLAGET")} <= {1}
