@@ -1,6 +1,5 @@
 """`lefi status`: how things are, read from the runs alone, without Delta or Polars, so that it answers at once."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
@@ -10,7 +9,7 @@ from typing import Any
 from pages.advice import next_step
 from schemas.quarantine import quarantine_id
 from storage.running import running
-from storage.runs import report_of, settled, unfinished
+from storage.runs import OF_COMMAND, document, report_of, settled, unfinished
 from storage.workspace import Catalog, Workspace
 
 LISTED = 20  # rejected records, of those for people
@@ -54,9 +53,9 @@ def hindrances(workspace: Workspace, catalog: Catalog, unsettled: Sequence[str])
 
 
 def given_since(workspace: Workspace, report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The commands that no night has taken yet, in order."""
+    """The commands that no night has taken yet, in order. LefiError when one is damaged."""
     for path in sorted((workspace.store / "commands").glob("*.json")):
-        given = json.loads(path.read_text("utf-8"))
+        given = document(workspace, path, OF_COMMAND)
         if given["number"] > report.get("commands", 0):
             yield given
 

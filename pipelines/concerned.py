@@ -65,8 +65,9 @@ def owed_or_ending(first: int, last: int, plan: Plan, permissions: pl.DataFrame)
     if not files:
         return pl.Series("person", [], pl.String())
     rows = pl.concat([pl.scan_parquet(file.path).select(list(SUBSCRIPTION_ROWS)) for file in files]).filter(here, ~pl.col("gone"))
-    forbidden = rows.select(PERMISSION).unique().collect().join(permissions, on=PERMISSION, how="anti")
+    paths = [file.path for file in files]
+    forbidden = tables.collected(rows.select(PERMISSION).unique(), paths).join(permissions, on=PERMISSION, how="anti")
     ends = pl.col("end_date") <= plan.business_date
     not_permitted = [pl.all_horizontal(pl.col(name) == value for name, value in row.items()) for row in forbidden.iter_rows(named=True)]
     wanted = pl.any_horizontal(pl.col("initial_due"), pl.col("heal_due"), ends.fill_null(False), *not_permitted)
-    return rows.filter(wanted).select("person").collect()["person"]
+    return tables.collected(rows.filter(wanted).select("person"), paths)["person"]

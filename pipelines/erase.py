@@ -3,7 +3,6 @@
 Manifests stay, so the chain of deliveries still verifies. Deliveries yet to come are not changed by the schedule.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -30,23 +29,26 @@ from pipelines.plan import Plan, settled_plan
 from pipelines.upgrade import upgrade
 from pipelines.view import DAYS_IN, FACTS_IN, TOTALLED, lost_in_store
 from schemas.config import Retention
-from schemas.errors import RefusedError
+from schemas.errors import LefiError, RefusedError
 from schemas.frames import (
     FACTS,
     TABLES,
     TOTALS,
 )
-from storage import durable, erasures, outbox, thin
+from storage import durable, erasures, outbox, tables, thin
 from storage.agreement import require_agreement, require_finished, table_folder
 from storage.conf import read_conf, read_retention
 from storage.failpoints import reach
 from storage.lock import only_compaction, only_writer
+from storage.runs import Shape, document
 from storage.thin import Chosen, Left
 from storage.workspace import Workspace
 from transforms.total import total_facts
 
 Say = Callable[[str], None]
 LIST = "erasing.parquet"  # beside the journal: whom an interrupted erasure is about
+OF_JOURNAL: Shape = {"number": int, "rows": dict, "totals": list}
+WHAT_HELPS = "restore it from a backup, or store/, lake/ and outbox/ whole as they were before the erasure, and give `lefi erase` for the same persons again"
 # In this order: what a later one needs to be found is erased after it.
 BY_SCHEDULE = ("told", "members", "quarantine", "subscriptions")
 
@@ -168,28 +170,43 @@ def erasing(workspace: Workspace, say: Say) -> Iterator[None]:
 
 
 def complete(workspace: Workspace, say: Say) -> None:
-    """Complete an erasure of persons that was interrupted."""
-    begun = workspace.erasing_file
-    if not begun.exists():
+    """Complete an erasure of persons that was interrupted. LefiError when what says whom it is about is lost or damaged."""
+    if not workspace.erasing_file.exists():
         return
-    persons = workspace.store / LIST
-    if not persons.exists():  # all was done but for this
-        begun.unlink()
+    begun = journal(workspace)
+    accounted = any(each["number"] == begun["number"] for each in erasures.read(workspace))
+    if accounted and not (workspace.store / LIST).exists():  # all was done but for this
+        workspace.erasing_file.unlink()
         return
-    document = json.loads(begun.read_text("utf-8"))
-    say(f"completing the interrupted erasure {document['number']}")
+    say(f"completing the interrupted erasure {begun['number']}")
     carry_out(
         workspace,
         settled(workspace),
         read_retention(workspace.conf),
-        pl.read_parquet(str(persons))["number"],
-        document["rows"],
-        document["number"],
+        listed(workspace),
+        begun["rows"],
+        begun["number"],
         [],
         False,
         say,
         resumed=True,
     )
+
+
+def journal(workspace: Workspace) -> dict[str, Any]:
+    """What an interrupted erasure had to do. LefiError when it is damaged."""
+    return document(workspace, workspace.erasing_file, OF_JOURNAL, WHAT_HELPS)
+
+
+def listed(workspace: Workspace) -> pl.Series:
+    """Whom an interrupted erasure is about. LefiError when that is lost or damaged."""
+    path = workspace.store / LIST
+    if not path.exists():
+        raise LefiError(f"store/{LIST} is not there: {WHAT_HELPS}")
+    try:
+        return pl.read_parquet(str(path))["number"]
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise LefiError(f"store/{LIST} is damaged: {WHAT_HELPS}") from error
 
 
 def begin(workspace: Workspace, number: int, numbers: pl.Series, rows: Mapping[str, int], plan: Plan) -> None:
@@ -200,7 +217,7 @@ def begin(workspace: Workspace, number: int, numbers: pl.Series, rows: Mapping[s
     gone = pl.concat([pl.LazyFrame(schema={name: FACTS[name] for name in columns}), *facts]).filter(
         names_one({name: FACTS[name] for name in columns}, numbers)
     )
-    totals = total_facts(gone.select(list(TOTALLED)).collect())
+    totals = total_facts(tables.collected(gone.select(list(TOTALLED)), [file.path for file in plan.files["facts"]]))
     beyond = beyond_totals(totals["bucket"].unique().to_list(), plan)
     lost = [
         (bucket, benefit, measure, beyond.get((bucket, benefit, measure), 0) - count)
@@ -208,8 +225,7 @@ def begin(workspace: Workspace, number: int, numbers: pl.Series, rows: Mapping[s
         for measure, count in ((FACTS_IN, held), (DAYS_IN, days))
         if count > beyond.get((bucket, benefit, measure), 0)
     ]
-    document = {"number": number, "rows": rows, "totals": lost}
-    durable.write_file(workspace.erasing_file, durable.to_json(document))
+    durable.write_file(workspace.erasing_file, durable.to_json({"number": number, "rows": rows, "totals": lost}))
     reach("erase.begun")
 
 
@@ -225,7 +241,7 @@ def beyond_totals(buckets: Sequence[int], plan: Plan) -> dict[tuple[int, str, st
 
 def correct_totals(workspace: Workspace, plan: Plan, number: int) -> None:
     """Bring the control totals down by what was erased, once, so that they still find what is lost otherwise (S08)."""
-    lost = json.loads(workspace.erasing_file.read_text("utf-8"))["totals"]
+    lost = journal(workspace)["totals"]
     folder = table_folder(workspace, "totals")
     if lost and not thin.is_thinned(folder, number):
         rows = [(plan.night - 1, *each) for each in lost]

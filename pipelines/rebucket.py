@@ -5,7 +5,6 @@ Marked first, done then: as long as store/rebucketing.json is there no other com
 """
 
 import io
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from storage.folds import SETTLED, SORTED_BY
 from storage.lock import only_compaction, only_writer
 from storage.pace import Amount
 from storage.place import place
+from storage.runs import OF_COMMAND, Shape, document
 from storage.tables import DOUBLINGS, TableFile
 from storage.workspace import MOST_BUCKETS, Catalog, Workspace
 from transforms.total import total_facts
@@ -33,6 +33,8 @@ from transforms.total import total_facts
 Say = Callable[[str], None]
 COMMAND = "rebucket"
 REBUCKETING = "_rebucketing"  # below a table's folder, where Delta looks past what begins with an underscore
+OF_MARK: Shape = {"from": int, "to": int}
+WHAT_HELPS = "restore it from a backup, or store/ and lake/ whole as they were before the rebucketing, and give this command again"
 BY_PERSON = tuple(name for name, schema in TABLES.items() if "bucket" in schema and "person" in schema)
 
 
@@ -49,7 +51,7 @@ def rebucket(workspace: Workspace, to: int | None, say: Say) -> Mapping[str, Any
         counted: dict[str, dict[str, int]] = {}
         amount = Amount()
         if workspace.rebucketing_file.exists():
-            begun = json.loads(workspace.rebucketing_file.read_text("utf-8"))
+            begun = document(workspace, workspace.rebucketing_file, OF_MARK, WHAT_HELPS)
             before, after = begun["from"], begun["to"]
             commands.give(workspace, COMMAND, {"from": before, "to": after})
             doubled = (
@@ -140,7 +142,7 @@ def with_settled(joined: list[folds.Unit], schema: pl.Schema, wanted: pl.Expr) -
             rows = pl.scan_parquet(file.path).filter(wanted)
             rows = rows if unit.folded else rows.with_columns(pl.lit(unit.first, pl.Int32()).alias(SETTLED))
             frames.append(rows.select(list(on_disk)))
-    return pl.concat(frames).collect()
+    return tables.collected(pl.concat(frames), [file.path for unit in joined for file in unit.files])
 
 
 def recounted(workspace: Workspace, catalog: Catalog) -> list[TableFile]:
@@ -186,11 +188,11 @@ def put(folder: Path, live: tuple[TableFile, ...], staged: list[TableFile], sche
 def renumber_commands(workspace: Workspace, before: int, after: int) -> None:
     """Bring what commands name to the new buckets: their rows, and the slices of recalculations."""
     for path in sorted(commands.folder(workspace).glob("*.json")):
-        value = json.loads(path.read_text("utf-8"))
+        value = document(workspace, path, OF_COMMAND)
         changed = {**value, "arguments": dict(value["arguments"])}
         if value["rows"]:
             file = workspace.root / value["rows"]["path"]
-            rows = pl.read_parquet(str(file))
+            rows = commands.rows_of(str(file))
             numbered = rows.with_columns(bucket_of(pl.col("person"), after).alias("bucket")).sort("bucket", maintain_order=True)
             if not numbered.equals(rows):
                 data = io.BytesIO()

@@ -11,6 +11,7 @@ import polars as pl
 from schemas.errors import RefusedError
 from storage import durable, tables
 from storage.place import place
+from storage.runs import OF_COMMAND, document
 from storage.tables import TableFile
 from storage.workspace import Workspace
 
@@ -48,8 +49,8 @@ def require_kept(workspace: Workspace, taken: int) -> None:
 
 
 def parse(workspace: Workspace, path: Path) -> Command:
-    """A command from its file."""
-    value = json.loads(path.read_text("utf-8"))
+    """A command from its file. LefiError when it is damaged."""
+    value = document(workspace, path, OF_COMMAND)
     rows = value["rows"] and TableFile(**value["rows"] | {"path": str(workspace.root / value["rows"]["path"])})
     return Command(value["number"], value["name"], value["arguments"], rows)
 
@@ -91,4 +92,9 @@ def says(command: Command, name: str, arguments: Mapping[str, Any], rows: pl.Dat
     same = command.name == name and {key: value for key, value in command.arguments.items() if key not in numbered} == written
     if not same or rows is None or command.rows is None:
         return same and rows is None and command.rows is None
-    return pl.read_parquet(command.rows.path).equals(rows.cast(tables.stored(rows.schema)))
+    return rows_of(command.rows.path).equals(rows.cast(tables.stored(rows.schema)))
+
+
+def rows_of(path: str) -> pl.DataFrame:
+    """What a command names. LefiError when the file is damaged."""
+    return tables.collected(pl.scan_parquet(path), [path])

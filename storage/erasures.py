@@ -1,13 +1,14 @@
 """The account of what `lefi erase` erased: numbered files in store/erasures, kept for the auditor. They name no person."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from storage import durable
+from storage.runs import Shape, document
 from storage.workspace import Workspace
 
+OF_ACCOUNT: Shape = {"number": int, "night": int, "business_date": str, "persons": int, "rows": dict}
 OF_MERGED = frozenset(
     {"facts", "told", "quarantine", "persons"}
 )  # a person's rows moved in a merge, which cannot be made anew without its identities
@@ -19,8 +20,8 @@ def folder(workspace: Workspace) -> Path:
 
 
 def read(workspace: Workspace) -> list[dict[str, Any]]:
-    """All of them, in order."""
-    return [json.loads(path.read_text("utf-8")) for path in sorted(folder(workspace).glob("*.json"))]
+    """All of them, in order. LefiError when one is damaged."""
+    return [document(workspace, path, OF_ACCOUNT) for path in sorted(folder(workspace).glob("*.json"))]
 
 
 def next_number(workspace: Workspace) -> int:
