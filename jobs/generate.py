@@ -28,6 +28,7 @@ from synthetic.scenarios import Scenario, scenario_of
 
 GENERATOR = 1
 FIRST_DATE = date(2026, 1, 5)
+YEARS = (1900, 2900)  # of a first date: a population has a history, and nights to come
 CHUNK_PERSONS = 50_000
 FILE_ROWS = 250_000
 MARKER_BYTES = 16
@@ -67,6 +68,8 @@ def generate(
     if nights < 1:
         raise UsageError(f"--nights {nights}: at least one business date is needed")
     first, emphasis = start or FIRST_DATE, scenario_of(scenario)
+    if not YEARS[0] <= first.year <= YEARS[1]:
+        raise UsageError(f"--start {first}: a date of the years {YEARS[0]} to {YEARS[1]}")
     population = people.populate(Dice((seed, scenario or "")), persons, first, emphasis)
     source = f"synthetic {GENERATOR}: {persons} persons from {first}, seed {seed}" + (f", scenario {scenario}" if scenario else "")
     days = [first + timedelta(days=night) for night in range(nights)]

@@ -70,7 +70,7 @@ class Room:
 def room_of(workspace: Workspace, memory_bytes: int | None) -> Room:
     """The room of a command: what it was given, else that of conf/machine.yaml. UsageError when that is wrong, or this is no workspace."""
     workspace.catalog()
-    return Room(memory_bytes or read_machine(workspace.conf).memory_bytes)
+    return Room(read_machine(workspace.conf).memory_bytes if memory_bytes is None else memory_bytes)
 
 
 def needed(facts: int) -> int:

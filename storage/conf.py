@@ -58,6 +58,8 @@ def packaged_benefits() -> dict[str, Benefit]:
 def read_part(folder: Path, name: str, model: type[Model]) -> Model:
     """One conf file as its model. UsageError names the file, the key and what is wrong with it."""
     path = folder / f"{name}.yaml"
+    if path.is_symlink() and not path.exists():
+        raise UsageError(f"conf/{name}.yaml is a link that leads nowhere: have it lead to the file, or remove it")
     if path.exists():
         try:
             text = path.read_text("utf-8")

@@ -119,6 +119,20 @@ def test_a_workspace_without_partners_says_what_to_write(world: World) -> None:
     assert "conf/partners.yaml is missing" in world.night("2024-05-21", code=2).err
 
 
+def test_a_link_that_leads_nowhere_is_no_file_that_was_never_written(world: World) -> None:
+    world.write("conf/partners.yaml", SOUND)
+    (world.root / "conf" / "closures.yaml").symlink_to(world.root / "managed" / "closures.yaml")
+    assert "conf/closures.yaml is a link that leads nowhere" in world.night("2024-05-21", code=2).err
+
+
+def test_a_workspace_that_is_there_stays_as_it_is(world: World) -> None:
+    assert world.lefi("init", "--json").json["buckets"] == world.buckets == 4
+
+
+def test_a_budget_of_no_memory_is_too_small(world: World) -> None:
+    assert "--memory 0MiB: at least" in world.night("2024-05-21", 2, (), "--memory", "0").err
+
+
 def test_conf_that_was_mended_is_taken_the_same_night(world: World) -> None:
     world.write("conf/partners.yaml", "partners: {B: {}}")
     world.night("2024-05-21", code=2)
@@ -157,6 +171,11 @@ def test_a_damaged_catalog_is_named(world: World, text: str) -> None:
         (("nightly", "--business-date", "2024-05-21", "--fast"), 2, "No such option: --fast"),
         (("init", "--buckets", "3"), 2, "--buckets 3: a power of two from 1 to 65536 is needed"),
         (("init", "--buckets", "many"), 2, "--buckets': Input should be a valid integer"),
+        (
+            ("generate", "--persons", "1", "--nights", "1", "--seed", "1", "--start", "9999-12-31"),
+            2,
+            "--start 9999-12-31: a date of the years 1900 to 2900",
+        ),
         (("init", "--buckets", "8"), 3, "is a workspace with 4 buckets already"),
         (("retract", "--source-run", "r"), 2, "Missing option '--reason'"),
         (("refresh", "--partner", "NOBODY"), 3, "--partner NOBODY: not in conf/partners.yaml"),
