@@ -74,7 +74,8 @@ def by_bucket(files: Iterable[TableFile], buckets: int) -> list[int]:
     found = [0] * buckets
     for file in files:
         if file.rows:
-            for bucket, rows in pl.scan_parquet(file.path).select("bucket").group_by("bucket").len().collect().iter_rows():
+            counted = tables.collected(pl.scan_parquet(file.path).select("bucket").group_by("bucket").len(), [file.path])
+            for bucket, rows in counted.iter_rows():
                 found[bucket] += rows
     return found
 
@@ -113,7 +114,7 @@ def portions_of(files: Sequence[TableFile], bite: Bite, persons: pl.Series | Non
     if not paths:
         return [persons]
     counted = [pl.scan_parquet(path).filter(wanted).group_by("person").agg(pl.len().cast(pl.Int64()).alias("facts")) for path in paths]
-    found = pl.concat(counted).group_by("person").agg(pl.sum("facts")).collect()
+    found = tables.collected(pl.concat(counted).group_by("person").agg(pl.sum("facts")), paths)
     if found["facts"].sum() <= limit:
         return [persons]
     if persons is not None:

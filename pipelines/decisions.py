@@ -99,7 +99,8 @@ def retract(workspace: Workspace, source_run: str, reason: str) -> Mapping[str, 
                 pl.scan_parquet(file.path).filter(pl.col("source_run") == source_run, pl.col("arrival") >= since).select("arrival")
                 for file in stored
             ]
-            received += pl.concat([pl.LazyFrame(schema={"arrival": pl.Int64()}), *found]).unique().collect().height  # a merge makes copies
+            rows = pl.concat([pl.LazyFrame(schema={"arrival": pl.Int64()}), *found]).unique()  # a merge makes copies
+            received += tables.collected(rows, [file.path for file in stored]).height
         if received:
             commands.give(workspace, "retract", {"source_run": source_run, "reason": reason})
         return {"source_run": source_run, "records": received}

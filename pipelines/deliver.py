@@ -222,7 +222,9 @@ def taken_back_tonight(bite: Bite, plan: Plan) -> pl.DataFrame:
         pl.scan_parquet(file.path).filter(here, retracted | released).select("person", benefit="drop_benefit")
         for file in plan.files["quarantine"]
     ]
-    return pl.concat([none, *facts, *rejected]).unique().collect()
+    return tables.collected(
+        pl.concat([none, *facts, *rejected]).unique(), [file.path for name in ("facts", "quarantine") for file in plan.files[name]]
+    )
 
 
 def encode(records: pl.DataFrame, bite: Bite, plan: Plan) -> tuple[Part, ...]:

@@ -136,7 +136,7 @@ def thin_commands(workspace: Workspace, left: Left, *, look_only: bool = False) 
     """Take rows out of what operators' commands name. Returns how many. look_only: count only."""
     gone = 0
     for path in sorted(commands.folder(workspace).glob("*.parquet")):
-        rows = pl.read_parquet(str(path))
+        rows = commands.rows_of(str(path))
         kept = left(rows.lazy()).collect()
         if kept.height < rows.height:
             gone += rows.height - kept.height

@@ -96,6 +96,11 @@ def test_a_damaged_table_is_named_whatever_the_damage(world: World, name: str, h
     world.lefi(*NIGHT)
 
 
+def test_to_retract_a_run_from_a_damaged_table_says_so(world: World) -> None:
+    damage(of_table(world, "store/facts"), "cut")
+    assert "store/facts: a file is damaged" in said(world, "retract", "--source-run", "run", "--reason", "wrong")
+
+
 @pytest.mark.parametrize("how", DAMAGES)
 def test_a_report_that_is_none_is_named(world: World, how: str) -> None:
     path = next((world.root / "runs").glob("*/report.json"))
