@@ -59,11 +59,16 @@ def place(partner: str, sequence: int, file: str) -> str:
 def read_manifest(folder: Path, partner: str) -> Manifest:
     """Read the manifest of the delivery in OUTBOX/P/<sequence>. Raises VerificationError unless it is one of that partner and sequence."""
     sequence = int(folder.name)
+    where = place(partner, sequence, MANIFEST)
+    if not (folder / MANIFEST).is_file():
+        raise VerificationError(f"{where}: is no regular file")
     try:
         manifest = Manifest.from_json((folder / MANIFEST).read_bytes())
     except VerificationError as error:
         raise VerificationError(f"delivery {partner} {sequence:08d}, {error}") from error
     for key, stated, actual in (("partner", manifest.partner, partner), ("sequence", manifest.sequence, sequence)):
         if stated != actual:
-            raise VerificationError(f"{place(partner, sequence, MANIFEST)}: {key} is {stated!r}, the folder is that of {actual!r}")
+            raise VerificationError(f"{where}: {key} is {stated!r}, the folder is that of {actual!r}")
+    if manifest.signature is None and "signature" in manifest.model_fields_set:
+        raise VerificationError(f"{where}: signature is null: it is there or not, but never null")
     return manifest

@@ -1,7 +1,8 @@
 """The partner's picture: a DuckDB file that holds what R50 makes of the deliveries received so far."""
 
+import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import duckdb
 import polars as pl
 
 from schemas.contracts import DELIVERY_RECORD, RECEIPT
-from schemas.errors import RefusedError, UsageError
+from schemas.errors import DiskError, RefusedError, UsageError
 
 FILE_NAME = "picture.duckdb"
+HEADERS_BYTES = 3 * 4096  # what DuckDB writes first into a new file
+SYSTEM_ERROR = re.compile(r'(?:Could not [a-z]+(?: from)?|Cannot open) file ".*": ([^":\n]+)')  # how DuckDB tells what the system said
 SPENT = frozenset({"action", "trigger", "former_personnummer", "supersedes"})  # they say what to do with a record, not what it is
 
 # The current picture. sequence, record_no: the record that put the fact here.
@@ -63,13 +66,18 @@ def state_file(state: Path) -> Path:
 def opened(state: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the picture for one writer, making its tables when it is new.
 
-    Raises RefusedError while another process has it open, UsageError when the file is something else.
+    Raises RefusedError while another process has it open, UsageError when the file is something else or cannot be there, DiskError when
+    the disk refuses.
     """
     file = state_file(state)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"{file} cannot be made: what it is to lie in is no folder") from error
     with connected(file, read_only=False) as connection:
         require_ours(connection, file)
-        create_tables(connection)
+        with transaction(connection):
+            create_tables(connection)
         yield connection
 
 
@@ -90,15 +98,11 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
 @contextmanager
 def connected(file: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a DuckDB file; the same errors as `opened`."""
-    try:
-        connection = duckdb.connect(str(file), read_only=read_only)
-    except duckdb.Error as error:
-        if "Could not set lock" in str(error):
-            raise RefusedError(f"{file} is in use by another process: receive again when that has ended") from error
-        raise UsageError(f"{file} is not a picture that `lefi receive` made, or cannot be opened") from error
+    connection = connect(file, read_only=read_only)
     try:
         yield connection
     except duckdb.Error as error:
+        refuse_with_the_system(error, file)
         if not is_damage(error):
             raise
         raise UsageError(f"{file} is damaged: remove it and receive again, which makes it anew from the deliveries") from error
@@ -106,8 +110,35 @@ def connected(file: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnect
         connection.close()
 
 
+def connect(file: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """Connect to a DuckDB file, to a new one in place of a stub; the same errors as `opened`."""
+    try:
+        return duckdb.connect(str(file), read_only=read_only)
+    except duckdb.Error as error:
+        if "Could not set lock" in str(error):
+            raise RefusedError(f"{file} is in use by another process: receive again when that has ended") from error
+        refuse_with_the_system(error, file)
+        if read_only or not is_stub(file):
+            raise UsageError(f"{file} is not a picture that `lefi receive` made") from error
+    file.unlink()
+    return connect(file, read_only=False)
+
+
+def is_stub(file: Path) -> bool:
+    """Whether a file is empty, or as far as DuckDB came with one when it was killed or the disk was full: nothing can be in it yet."""
+    with file.open("rb") as stream:
+        head = stream.read(HEADERS_BYTES)
+    return not head or (len(head) < HEADERS_BYTES and head[8:12] == b"DUCK")
+
+
+def refuse_with_the_system(error: duckdb.Error, file: Path) -> None:
+    """Raise DiskError when what DuckDB says is what the system said, such as that the disk is full."""
+    if said := SYSTEM_ERROR.search(str(error)):
+        raise DiskError(f"{said[1]}: {file}") from error
+
+
 def is_damage(error: duckdb.Error) -> bool:
-    """Whether what DuckDB says is about a file that it cannot read, and not about a statement or a full disk."""
+    """Whether what DuckDB says is about a file that it cannot read, and not about a statement."""
     if isinstance(error, duckdb.IOException):
         return "read" in str(error)
     return type(error) is duckdb.Error or isinstance(
@@ -122,7 +153,8 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        connection.rollback()
+        with suppress(duckdb.Error):  # a full disk has ended the transaction already
+            connection.rollback()
         raise
     connection.commit()
 

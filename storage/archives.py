@@ -39,11 +39,14 @@ def recipients_in(texts: Sequence[str]) -> list[Key]:
 
 
 def identities_in(path: str) -> list[Key]:
-    """The partner's secret keys, from a file with one on a line. UsageError, which never has the text."""
+    """The partner's secret keys, from a file with one on a line. UsageError, which never has the text, also when there is none."""
     try:
-        return [pyrage.x25519.Identity.from_str(line) for line in lines_of(path, "--identity")]
+        found = [pyrage.x25519.Identity.from_str(line) for line in lines_of(path, "--identity")]
     except pyrage.IdentityError as error:
         raise UsageError(f"--identity {path}: not an age secret key (AGE-SECRET-KEY-1...)") from error
+    if not found:
+        raise UsageError(f"--identity {path}: there is no key in it")
+    return found
 
 
 def lines_of(path: str, option: str) -> list[str]:

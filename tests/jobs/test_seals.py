@@ -396,6 +396,11 @@ def test_the_outbox_is_no_place_for_archives_and_keys_are_not_said(signed: World
     ):
         said = signed.lefi("export", "--partner", "BOLAGET", "--to", str(tmp_path / "x"), *arguments, code=2).err
         assert "SECRET-KEY" not in said.replace("AGE-SECRET-KEY-1...", "")
+    (tmp_path / "none").write_text("# created: 2026-01-05\n")
+    assert (
+        "there is no key in it"
+        in run_at(signed, "unpack", tmp_path, str(tmp_path / "BOLAGET"), "--identity", str(tmp_path / "none"), code=2).err
+    )
     said = run_at(signed, "unpack", tmp_path, str(tmp_path / "BOLAGET"), "--identity", str(bad), code=2).err
     assert "NONSENSE" not in said
     assert "has no deliveries" in signed.lefi("export", "--partner", "NOBODY", "--to", str(tmp_path), "--recipient", public, code=3).err

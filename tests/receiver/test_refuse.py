@@ -64,6 +64,14 @@ def linked(outbox: Path) -> None:
     part.symlink_to(outbox.parent / "elsewhere.avro")
 
 
+def manifest_in_a_folder(outbox: Path) -> None:
+    manifest = outbox / "00000002" / "manifest.json"
+    text = manifest.read_bytes()
+    manifest.unlink()
+    manifest.mkdir()
+    (manifest / "manifest.json").write_bytes(text)
+
+
 def uncompressed(outbox: Path) -> None:
     part = outbox / "00000002" / "part-0001.avro"
     with part.open("rb") as stream:
@@ -204,6 +212,11 @@ ALTERATIONS: dict[str, tuple[Callable[[Path], object], str]] = {
     "annulled and not there": (
         rewritten(record("ANNULLED", "x", record_no=1, supersedes=(1, 7))),
         PART + "record_no 1: R50: ANNULLED of a fact that is not there",
+    ),
+    "manifest in a folder": (manifest_in_a_folder, "delivery FOLKSAM-TEST 00000002, manifest.json: is no regular file"),
+    "no signature said": (
+        second(lambda document: document.update(signature=None)),
+        "delivery FOLKSAM-TEST 00000002, manifest.json: signature is null",
     ),
     "corrected and not there": (
         rewritten(record("CORRECTED", "c", record_no=1, supersedes=(1, 7))),
