@@ -119,7 +119,7 @@ def connect(file: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
             raise RefusedError(f"{file} is in use by another process: receive again when that has ended") from error
         refuse_with_the_system(error, file)
         if read_only or not is_stub(file):
-            raise UsageError(f"{file} is not a picture that `lefi receive` made") from error
+            raise UsageError(f"{file} is not a picture that `lefi receive` made, or cannot be opened") from error
     file.unlink()
     return connect(file, read_only=False)
 

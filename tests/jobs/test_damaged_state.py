@@ -64,6 +64,7 @@ def test_a_damaged_command_is_named_and_restored_the_night_takes_it(world: World
     world.lefi(*NIGHT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["cut", pytest.param("", marks=pytest.mark.slow)])
 def test_what_a_command_names_is_to_be_restored_since_nothing_makes_it_anew(world: World, how: str) -> None:
     path = world.root / "store" / "commands" / "000001.parquet"
@@ -185,6 +186,7 @@ def test_a_damaged_account_of_an_erasure_is_named(erasing: World, tmp_path: Path
         assert "store/erasures/000001.json is damaged: restore it from a backup" in said(world, command)
 
 
+@pytest.mark.slow
 def test_with_the_state_from_before_an_erasure_it_is_done_as_if_undisturbed(erasing: World, story: World, tmp_path: Path) -> None:
     world, undisturbed = erasing.twin_at(tmp_path / "ws"), story.twin_at(tmp_path / "undisturbed")
     damage(world.root / "store" / "erasing.json", "cut")
@@ -196,6 +198,7 @@ def test_with_the_state_from_before_an_erasure_it_is_done_as_if_undisturbed(eras
     assert world.outbox() == undisturbed.outbox()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", DAMAGES)
 def test_the_damaged_mark_of_an_interrupted_rebucketing_is_named_and_with_the_state_from_before_it_is_done(
     rebucketing: World, story: World, tmp_path: Path, how: str

@@ -127,6 +127,7 @@ def test_the_story_leaves_a_trace_in_every_table(story: Story) -> None:
     assert rows(story.world, "recalculated")["night"].unique().sort().to_list() == [3, 4]
 
 
+@pytest.mark.slow
 def test_a_whole_workspace_has_nothing_to_rebuild(story: Story) -> None:
     world = story.world.twin("whole")
     assert rebuilt(world) == {}
@@ -187,6 +188,7 @@ def test_ledger_and_queues_are_made_anew_from_the_outbox_with_equal_rows(story: 
     is_whole_again(world, story, but=["touched"])
 
 
+@pytest.mark.slow
 def test_files_that_are_gone_from_the_ledger_are_found_out_and_made_anew(story: Story) -> None:
     world = story.world.twin("files")
     next(iter((world.root / "store" / "told").glob("night-000002-*.parquet"))).unlink()
@@ -211,6 +213,7 @@ def test_a_table_that_delta_restored_is_found_out(story: Story, then: str) -> No
     is_whole_again(world, story)
 
 
+@pytest.mark.slow
 def test_another_writers_file_is_found_out(story: Story) -> None:
     """OPTIMIZE keeps the rows, not the nights: its file is refused, and what lies there is taken in again."""
     world = story.world.twin("optimized")
@@ -220,6 +223,7 @@ def test_another_writers_file_is_found_out(story: Story) -> None:
     is_whole_again(world, story)
 
 
+@pytest.mark.slow
 def test_recalculated_decisions_and_what_was_looked_at_are_made_anew(story: Story) -> None:
     world = story.world.twin("recalculated")
     lose(world, "facts", "recalculated", "recalculations")
@@ -281,6 +285,7 @@ def test_what_a_night_has_taken_and_nobody_has_any_more_is_named(story: Story) -
     assert "runs/ has no settled run of night 1: restore runs/ from a backup" in world.lefi("rebuild", code=3).err
 
 
+@pytest.mark.slow
 def test_a_drop_that_is_gone_is_named_and_when_it_is_back_the_same_command_goes_on(story: Story, tmp_path: Path) -> None:
     world = story.world.twin("no-drop")
     drop = world.folder("FK:SJP", NIGHTS[2])

@@ -12,6 +12,8 @@ from jobs.receive import receive
 from receiver import picture
 from receiver.picture import state_file
 from schemas.errors import DiskError, UsageError
+from tests.receiver.outboxes import deliver
+from tests.receiver.records import numbered, record
 
 
 @contextmanager
@@ -57,7 +59,35 @@ def test_without_room_it_says_what_the_system_says_and_goes_on_once_there_is_som
     assert receive(outbox, state).received == 3
 
 
+def test_a_disk_that_fills_up_within_a_delivery_is_named_and_leaves_nothing_of_it(outbox: Path, state: Path) -> None:
+    deliver(outbox.parent, numbered(*(record("NEW", f"fact {number:05d}") for number in range(1000))))
+    with no_file_larger_than(16384), pytest.raises(DiskError, match=f"^File too large: {state}$"):
+        receive(outbox, state)
+    assert len(picture.picture(state)) == 3
+    assert receive(outbox, state).received == 1
+
+
+def test_a_disk_that_fills_up_before_the_commit_is_not_hidden_by_the_rollback(state: Path) -> None:
+    with (
+        no_file_larger_than(16384),
+        pytest.raises(DiskError, match=f"^File too large: {state}$"),
+        picture.opened(state) as connection,
+        picture.transaction(connection),
+    ):
+        connection.execute("CREATE TABLE large AS SELECT hash(range) AS value FROM range(1000000)")
+    assert picture.picture(state).is_empty()
+
+
+def test_something_else_is_refused_and_left_as_it_is_however_short(outbox: Path, state: Path) -> None:
+    state.write_text("short", "utf-8")
+    with pytest.raises(UsageError, match="is not a picture"):
+        receive(outbox, state)
+    assert state.read_text("utf-8") == "short"
+
+
 def test_where_no_folder_can_be_the_state_is_named(outbox: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file", "utf-8")
     with pytest.raises(UsageError, match="cannot be made: what it is to lie in is no folder"):
         receive(outbox, tmp_path / "file" / "picture.duckdb")
+    with pytest.raises(UsageError, match="cannot be made: what it is to lie in is no folder"):
+        receive(outbox, tmp_path / "file" / "folder" / "picture.duckdb")
