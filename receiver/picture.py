@@ -153,7 +153,7 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(duckdb.Error):  # a full disk has ended the transaction already
+        with suppress(duckdb.Error):  # what went wrong first says more
             connection.rollback()
         raise
     connection.commit()

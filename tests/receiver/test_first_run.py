@@ -67,7 +67,7 @@ def test_a_disk_that_fills_up_within_a_delivery_is_named_and_leaves_nothing_of_i
     assert receive(outbox, state).received == 1
 
 
-def test_a_disk_that_fills_up_before_the_commit_is_not_hidden_by_the_rollback(state: Path) -> None:
+def test_a_disk_that_fills_up_before_the_commit_is_named(state: Path) -> None:
     with (
         no_file_larger_than(16384),
         pytest.raises(DiskError, match=f"^File too large: {state}$"),
@@ -76,6 +76,15 @@ def test_a_disk_that_fills_up_before_the_commit_is_not_hidden_by_the_rollback(st
     ):
         connection.execute("CREATE TABLE large AS SELECT hash(range) AS value FROM range(1000000)")
     assert picture.picture(state).is_empty()
+
+
+def test_a_rollback_that_fails_does_not_hide_what_went_wrong(state: Path) -> None:
+    def fail(connection: duckdb.DuckDBPyConnection) -> None:
+        connection.rollback()
+        raise OSError("first")
+
+    with pytest.raises(OSError, match="first"), picture.opened(state) as connection, picture.transaction(connection):
+        fail(connection)
 
 
 def test_something_else_is_refused_and_left_as_it_is_however_short(outbox: Path, state: Path) -> None:
