@@ -118,7 +118,8 @@ class Manifest(Part):
             raise VerificationError(f"manifest.json is not JSON in UTF-8: {error}") from error
         if stated != actual:
             raise VerificationError(f"manifest.json: digest is stated as {stated!r}, its content has {actual}")
-        document.pop("signature", None)
+        if document.pop("signature", ...) is None:
+            raise VerificationError("manifest.json: signature is null: it is there or not, but never null")
         if manifest.bare() != document:
             raise VerificationError("manifest.json: a date is not written as YYYY-MM-DD")
         return manifest
