@@ -57,15 +57,10 @@ def cost_of(*arguments: Any) -> Cost:
     return Cost(**done.said, peak_bytes=done.peak_bytes)
 
 
-def kept(path: Path) -> dict[str, Any]:
-    """What earlier steps took; nothing before the first."""
-    return json.loads(path.read_text("utf-8")) if path.exists() else {}
-
-
 def steps(root: Path, persons: int, buckets: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each step in its turn, and what it took; those that an earlier run of the same command ended are not done again."""
     path = root.with_suffix(".json")
-    done = kept(path)
+    done: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     commands: dict[str, tuple[Any, ...]] = {
         FIRST: ("nightly", root, "--business-date", FIRST_DATE),
         VIEW: ("reconcile", root),

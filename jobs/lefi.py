@@ -556,9 +556,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ):  # to stderr; Beam, which may have made it, logs the text of every error, and a bug's may hold a person's data
             handler.setLevel(logging.CRITICAL)
     try:
-        code = app(
-            arguments, standalone_mode=False, prog_name="lefi"
-        )  # a command gives nothing back; Typer gives the code of what ended it early
+        # A command gives nothing back; Typer gives the code of what ended it early.
+        code = app(arguments, standalone_mode=False, prog_name="lefi")
     except DiskError as error:
         complain(f"{error}: {MEND}")
         sys.exit(error.exit_code)

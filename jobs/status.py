@@ -8,8 +8,9 @@ from typing import Any
 
 from pages.advice import next_step
 from schemas.quarantine import quarantine_id
+from storage.documents import OF_COMMAND, document
 from storage.running import running
-from storage.runs import OF_COMMAND, document, report_of, settled, unfinished
+from storage.runs import report_of, settled, unfinished
 from storage.workspace import Catalog, Workspace
 
 LISTED = 20  # rejected records, of those for people

@@ -38,9 +38,9 @@ from schemas.frames import (
 from storage import durable, erasures, outbox, tables, thin
 from storage.agreement import require_agreement, require_finished, table_folder
 from storage.conf import read_conf, read_retention
+from storage.documents import Shape, document
 from storage.failpoints import reach
 from storage.lock import only_compaction, only_writer
-from storage.runs import Shape, document
 from storage.thin import Chosen, Left
 from storage.workspace import Workspace
 from transforms.total import total_facts
@@ -205,7 +205,7 @@ def listed(workspace: Workspace) -> pl.Series:
         raise LefiError(f"store/{LIST} is not there: {WHAT_HELPS}")
     try:
         return pl.read_parquet(str(path))["number"]
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except tables.DAMAGE as error:
         raise LefiError(f"store/{LIST} is damaged: {WHAT_HELPS}") from error
 
 

@@ -20,12 +20,12 @@ from schemas.errors import RefusedError, UsageError
 from schemas.frames import TABLES, TOTALS
 from storage import commands, durable, folds, pace, tables
 from storage.agreement import require_agreement, require_finished, table_folder
+from storage.documents import OF_COMMAND, Shape, document
 from storage.failpoints import reach
 from storage.folds import SETTLED, SORTED_BY
 from storage.lock import only_compaction, only_writer
 from storage.pace import Amount
 from storage.place import place
-from storage.runs import OF_COMMAND, Shape, document
 from storage.tables import DOUBLINGS, TableFile
 from storage.workspace import MOST_BUCKETS, Catalog, Workspace
 from transforms.total import total_facts

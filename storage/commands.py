@@ -10,8 +10,8 @@ import polars as pl
 
 from schemas.errors import RefusedError
 from storage import durable, tables
+from storage.documents import OF_COMMAND, document
 from storage.place import place
-from storage.runs import OF_COMMAND, document
 from storage.tables import TableFile
 from storage.workspace import Workspace
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from storage import durable
-from storage.runs import Shape, document
+from storage.documents import Shape, document
 from storage.workspace import Workspace
 
 OF_ACCOUNT: Shape = {"number": int, "night": int, "business_date": str, "persons": int, "rows": dict}

@@ -31,6 +31,7 @@ LOG = "_delta_log"
 ROW_GROUP_ROWS = 16_384  # measured on 256 000 facts: smaller and larger ones cost more, to write and to read, whole or by person
 CHECKPOINT = 10
 FEW = 50  # persons in a file that are asked for one by one; Polars gives up leaving row groups unread somewhere above 100, and is slow then
+DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # as which Polars may say that it cannot read a file
 NOTHING_ELSE: Mapping[str, int] = {}
 RESTORE = "RESTORE"  # Delta's operation that makes a table what it was
 DECISIVE = frozenset({RESTORE, "WRITE", "CREATE TABLE"})  # WRITE is what our commits are called
@@ -242,7 +243,7 @@ def collected(rows: pl.LazyFrame, paths: Sequence[str]) -> pl.DataFrame:
     """Read what was asked for. LefiError, which names the table, when one of its files is damaged; what Polars says of that may hold its data."""
     try:
         return rows.collect()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except DAMAGE as error:
         folder = place(paths[0]).parent
         of_table = "bring the table back from a backup, or remove it and give `lefi rebuild`"
         what_helps = "restore it from a backup" if folder.name == "commands" else of_table  # which nothing else holds
