@@ -28,6 +28,7 @@ from transforms.link_persons import ALIASES, acceptable, alias_frame, link_perso
 from transforms.take_orders import end_subscriptions
 
 PIECE_ROWS = 262_144
+LEAST_GROUP_ROWS = 2_048  # of a row group of a piece; smaller ones cost more than what they leave unread
 MOVING = ("facts", "persons", "told", "quarantine", "members", "touched", "subscriptions", "recalculated")  # what is kept by person
 WITH_THE_BITES = ("subscriptions", "touched", "told")  # of these, what moved is taken in with each bite, not as it lies
 # A waiting order line. person: null when no valid number is given; line: unique in the night.
@@ -279,11 +280,17 @@ def cut_file(task: FileTask, linked: Linked, plan: Plan) -> list[Piece]:
             cut_rows = cut_batch(batch, drop, arrival_of(plan.night, task.ordinal) + row, aliases, plan)
             broad = cut_rows.filter(is_broad()).height if drop.dataset == "orders" else 0
             path = plan.staging / "pieces" / f"{task.ordinal:05d}-{task.place:05d}-{number:05d}.parquet"
-            pieces.append(Piece(task.ordinal, drop.dataset, tables.scratch(path, cut_rows), broad))
+            pieces.append(Piece(task.ordinal, drop.dataset, tables.scratch(path, cut_rows, group_rows(plan.buckets)), broad))
             row += batch.height
     except BrokenFileError as error:
         return [Piece(task.ordinal, drop.dataset, TableFile("", 0, 0, 0), fault=str(error))]
     return pieces
+
+
+def group_rows(buckets: int) -> int:
+    """Rows of a row group of a piece, of which a bite wants a bucket or two: a few buckets' rows. With as many as elsewhere, a population of ten
+    millions in 512 buckets has each of its bites decode thirty times what it wants (docs/benchmarks.md)."""
+    return max(LEAST_GROUP_ROWS, min(tables.ROW_GROUP_ROWS, 4 * PIECE_ROWS // buckets))
 
 
 def is_broad() -> pl.Expr:

@@ -77,11 +77,14 @@ def stage(path: Path, frame: pl.DataFrame) -> TableFile:
     return staged
 
 
-def scratch(path: Path, frame: pl.DataFrame) -> TableFile:
-    """Write a frame, sorted by bucket, for a later step of the same attempt: not durably, since a killed attempt begins anew."""
+def scratch(path: Path, frame: pl.DataFrame, group_rows: int = ROW_GROUP_ROWS) -> TableFile:
+    """Write a frame, sorted by bucket, for a later step of the same attempt: not durably, since a killed attempt begins anew.
+
+    group_rows: rows of a row group, the least that a reader decodes.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = io.BytesIO()  # not the path: what Polars makes of a full disk cannot be told from a bug
-    frame.cast(stored(frame.schema)).write_parquet(data, compression="lz4", row_group_size=ROW_GROUP_ROWS)
+    frame.cast(stored(frame.schema)).write_parquet(data, compression="lz4", row_group_size=group_rows)
     with durable.writing(path):
         path.write_bytes(data.getbuffer())
         reach(f"tables.stage:{path.parent.name}", path)
@@ -225,7 +228,7 @@ def read(
         conditions.append(pl.col("person").is_in(persons.implode()))
     if partner is not None:
         conditions.append(pl.col("partner") == partner)
-    rows = pl.concat([pl.scan_parquet(path).select(list(schema)) for path in wanted])
+    rows = pl.scan_parquet(wanted, schema=dict(stored(schema)), extra_columns="ignore", glob=False)
     return collected(rows.filter(*conditions).cast(schema) if conditions else rows.cast(schema), wanted)
 
 

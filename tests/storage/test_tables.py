@@ -4,7 +4,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from pyarrow.parquet import ParquetFile
 
+from pipelines.ingest import group_rows
 from schemas.buckets import bucket_of
 from storage import tables
 from storage.tables import FEW, ROW_GROUP_ROWS, TableFile
@@ -62,3 +64,22 @@ def test_for_one_person_one_row_group_is_read_and_no_other_file_is_opened(table:
     before = bytes_read()
     assert tables.read_of(table, SCHEMA, who).height == EACH
     assert bytes_read() - before < Path(table[0].path).stat().st_size / 3
+
+
+def test_files_of_several_tables_are_read_for_what_they_have_in_common(table: list[TableFile], tmp_path: Path) -> None:
+    wider = rows_of_persons(3).with_columns(also=pl.lit("x")).select("also", *SCHEMA)
+    other = tables.scratch(tmp_path / "wider [1].parquet", wider)  # brackets in a path are no pattern
+    read = tables.read([table[0], other], SCHEMA)
+    assert read.equals(pl.concat([tables.read(table[:1], SCHEMA), wider.select(list(SCHEMA))]))
+
+
+@pytest.mark.parametrize(("buckets", "most_decoded"), [(64, ROW_GROUP_ROWS), (512, 2_048), (8_192, 2_048)])
+def test_a_piece_is_decoded_for_a_bucket_by_a_few_rows_and_not_by_as_many_as_any_table(
+    tmp_path: Path, buckets: int, most_decoded: int
+) -> None:
+    keyed = rows_of_persons(ROW_GROUP_ROWS).with_columns(bucket_of(pl.col("person"), buckets).alias("bucket")).sort("bucket", "person")
+    piece = tables.scratch(tmp_path / "piece.parquet", keyed, group_rows(buckets))
+    groups = ParquetFile(piece.path).metadata
+    assert max(groups.row_group(number).num_rows for number in range(groups.num_row_groups)) == most_decoded
+    last = buckets - 1
+    assert tables.read([piece], SCHEMA, (last, last)).equals(keyed.filter(pl.col("bucket") == last))
