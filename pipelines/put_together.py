@@ -21,6 +21,8 @@ from storage.pace import Amount
 from storage.place import place
 from transforms.take_orders import RECEIPTS, settle_receipts
 
+ADDRESSED = pl.Schema({"partner": RECEIPTS["partner"]})
+
 
 @dataclass(frozen=True)
 class Delivery(Description):
@@ -87,17 +89,15 @@ def put_together(partner: str, delivered: Sequence[Delivered], verdict: Verdict,
 
 
 def write_receipts(folder: Path, partner: str, verdict: Verdict, marker: bytes, plan: Plan) -> FileEntry | None:
-    """receipts.avro, if the partner sent lines: by bucket, then in the order of the lines."""
+    """receipts.avro, if the partner sent lines: by bucket, then in the order of the lines. Those of one bite at a time are in memory."""
     matched = pl.DataFrame({"position": sorted(verdict.refreshes.matched)}, schema={"position": pl.Int64()})
-    own = [
-        tables.read([intake.receipts], RECEIPTS, partner=partner)
-        for intake in sorted(verdict.intakes, key=lambda intake: intake.bite.first)
-        if intake.receipts
-    ]
-    if not sum(frame.height for frame in own):
+    staged = [intake.receipts for intake in sorted(verdict.intakes, key=lambda intake: intake.bite.first) if intake.receipts]
+    rows = sum(tables.read([file], ADDRESSED, partner=partner).height for file in staged)
+    if not rows:
         return None
+    own = (tables.read([file], RECEIPTS, partner=partner) for file in staged)
     blocks = (receipt_blocks(frame, settle_receipts(frame, matched, plan.business_date), marker) for frame in own)
-    return outbox.write(folder / "receipts.avro", avro.header(RECEIPT, marker), blocks, sum(frame.height for frame in own))
+    return outbox.write(folder / "receipts.avro", avro.header(RECEIPT, marker), blocks, rows)
 
 
 def receipt_blocks(in_order: pl.DataFrame, settled: pl.DataFrame, marker: bytes) -> bytes:
