@@ -15,9 +15,7 @@ from storage.conf import read_machine
 from storage.workspace import Workspace
 
 MIB = 1 << 20
-BASE_BYTES = (
-    375 * MIB
-)  # a night of next to nothing takes 327 (interpreter, libraries, Beam), and what the allocator keeps differs from run to run
+BASE_BYTES = 375 * MIB  # a night of next to nothing takes 327 (interpreter, libraries, Beam); what the allocator keeps differs by thirty
 FACT_BYTES = 3_000  # of a fact that is being compared, at the worst moment
 PIECE_BYTES = 1_000  # of a record that is being decoded and cut
 DIGEST_BYTES = 1_500  # of a delivered record that is decoded and digested

@@ -228,7 +228,8 @@ def read(
         conditions.append(pl.col("person").is_in(persons.implode()))
     if partner is not None:
         conditions.append(pl.col("partner") == partner)
-    rows = pl.scan_parquet(wanted, schema=dict(stored(schema)), extra_columns="ignore", glob=False)
+    # low_memory: as fast; without it three of thirteen nights went over their --memory (docs/benchmarks.md)
+    rows = pl.scan_parquet(wanted, schema=dict(stored(schema)), extra_columns="ignore", glob=False, low_memory=True)
     return collected(rows.filter(*conditions).cast(schema) if conditions else rows.cast(schema), wanted)
 
 
