@@ -54,14 +54,14 @@ def bites(choice: Choice, plan: Plan) -> list[Bite]:
     if plan.room.memory_bytes is None:
         return split_buckets(plan.buckets, ahead)
     came = by_bucket(choice.pieces["facts"], plan.buckets)
-    return weighed(spread(ahead - sum(came), stored_by_bucket(plan), came), plan)
+    return weighed(spread(ahead - sum(came), stored_by_bucket(plan), came), plan.room.bite_rows(BITE_ROWS))
 
 
 def everybodys_bites(plan: Plan, rows: int) -> list[Bite]:
     """The same for who looks at everybody. rows: about how many, all buckets together."""
     if plan.room.memory_bytes is None:
         return split_buckets(plan.buckets, rows)
-    return weighed(spread(rows, stored_by_bucket(plan), [0] * plan.buckets), plan)
+    return weighed(spread(rows, stored_by_bucket(plan), [0] * plan.buckets), plan.room.bite_rows(BITE_ROWS))
 
 
 def stored_by_bucket(plan: Plan) -> list[int]:
@@ -86,9 +86,8 @@ def spread(rows: int, by: Sequence[int], more: Sequence[int]) -> list[int]:
     return [rows * each // total + also for each, also in zip(by, more, strict=True)]
 
 
-def weighed(facts: Sequence[int], plan: Plan) -> list[Bite]:
-    """Bites of as many buckets as hold no more facts than there is room for at a time; a bucket that holds more is one. facts: by bucket."""
-    limit = plan.room.bite_rows(BITE_ROWS)
+def weighed(facts: Sequence[int], limit: int) -> list[Bite]:
+    """Bites of as many buckets as hold at most so many facts; a bucket that holds more is one. facts: by bucket."""
     found: list[Bite] = []
     first = total = 0
     for bucket, rows in enumerate(facts):

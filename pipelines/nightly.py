@@ -8,6 +8,7 @@ from pipelines.decide import decide
 from pipelines.deliver import deliver_bite
 from pipelines.failures import guarded
 from pipelines.ingest import choose, cut_file, examine, link, rows_of, tasks
+from pipelines.merge_pieces import groups, merge_pieces, rows_of_group, with_merged
 from pipelines.plan import Plan
 from pipelines.put_together import put_together
 from pipelines.side_by_side import in_batches, side_by_side
@@ -35,7 +36,14 @@ def night(pipeline: beam.Pipeline, plan: Plan, at_once: int) -> beam.PCollection
         | "Cut" >> beam.FlatMap(guarded(side_by_side(cut_file, rows_of)), linked, plan)
         | "Pieces" >> beam.FlatMap(list)
     )
-    choice = AsSingleton(once | "ChooseDrops" >> beam.Map(guarded(choose), AsList(pieces), linked, plan))
+    chosen = once | "ChooseDrops" >> beam.Map(guarded(choose), AsList(pieces), linked, plan)
+    merged = (
+        chosen
+        | "Groups" >> beam.FlatMap(lambda c: in_batches(groups(c), at_once))
+        | "SpreadGroups" >> beam.Reshuffle()
+        | "MergePieces" >> beam.FlatMap(guarded(side_by_side(merge_pieces, rows_of_group)), plan)
+    )
+    choice = AsSingleton(chosen | "Chosen" >> beam.Map(with_merged, AsList(merged)))
 
     taken = (
         once
