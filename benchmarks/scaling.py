@@ -9,6 +9,7 @@ passes between the steps of the pipeline. `table` prints what follows from them,
 
 import argparse
 import json
+import math
 import pickle
 import platform
 import resource
@@ -20,14 +21,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 
 from benchmarks.night import lefi
 from pipelines.bites import BITE_ROWS
-from pipelines.ingest import PIECE_ROWS, group_rows
-from schemas.frames import FACTS, IN_STORE, TABLES
+from pipelines.ingest import PIECE_ROWS, WAITING_FACTS, group_rows
+from pipelines.merge_pieces import TOGETHER, Group, merge_pieces
+from pipelines.plan import UNLIMITED
+from schemas.frames import IN_STORE, TABLES
 from storage import tables
 
 COUNTRY = {"persons": 10_500_000, "facts": 200_000_000}
@@ -145,18 +149,25 @@ def measure(folder: Path, persons: int, buckets: int) -> dict[str, Any]:
     return {"persons": persons, "buckets": buckets, "inbox": inbox, "nights": nights, "full_view_cpu_seconds": view}
 
 
-def pair(workspace: Path, folder: Path) -> dict[str, float]:
-    """What it costs a bite to find its rows in one piece of the intake, of many, when the country's buckets lie in it: CPU milliseconds."""
+def intake(workspace: Path, folder: Path) -> dict[str, float]:
+    """What it costs to merge a piece of the country's intake, and a bite to find its rows in one merged file: CPU milliseconds."""
     files = tables.files(workspace / "store" / "facts")
-    facts = pl.concat([pl.read_parquet(file.path) for file in files]).head(PIECE_ROWS).select(list(FACTS))
-    buckets, count = bites_of(COUNTRY["facts"]), 64
-    spread = facts.with_columns((pl.int_range(pl.len()) * buckets // pl.len()).cast(pl.Int32).alias("bucket")).cast(dict(FACTS))
-    pieces = [tables.scratch(folder / f"piece-{number}.parquet", spread, group_rows(buckets)) for number in range(count)]
+    facts = pl.concat([pl.read_parquet(file.path) for file in files]).head(PIECE_ROWS)
+    buckets = bites_of(COUNTRY["facts"])
+    spread = facts.with_columns(
+        (pl.int_range(pl.len()) * buckets // pl.len()).cast(pl.Int32).alias("bucket"), pl.col("benefit").alias("drop_benefit")
+    ).select(list(WAITING_FACTS))
+    pieces = [tables.scratch(folder / f"piece-{number}.parquet", spread, group_rows(buckets)) for number in range(TOGETHER)]
+    plan: Any = SimpleNamespace(buckets=buckets, staging=folder, room=UNLIMITED)
+    began = time.process_time()
+    merged = [merge_pieces(Group("facts", number, tuple(pieces)), plan) for number in range(2)]
+    merging = (time.process_time() - began) / len(merged) / len(pieces)
     began, rounds = time.process_time(), 20
     for number in range(rounds):
         bucket = number * buckets // rounds
-        assert tables.read(pieces, FACTS, (bucket, bucket)).height > 0
-    return {"piece_rows": spread.height, "read_cpu_ms": (time.process_time() - began) / rounds / count * 1000}
+        assert tables.read([file for each in merged for file in each.files], WAITING_FACTS, (bucket, bucket)).height > 0
+    reading = (time.process_time() - began) / rounds / len(merged)
+    return {"piece_rows": spread.height, "merge_cpu_ms": merging * 1000, "read_cpu_ms": reading * 1000}
 
 
 def rows(measured: Sequence[dict[str, Any]]) -> Iterable[list[str]]:
@@ -194,7 +205,7 @@ def rows(measured: Sequence[dict[str, Any]]) -> Iterable[list[str]]:
     yield line("state after two nights: files", lambda each: sum(one["files"] for one in each["nights"][-1]["state"].values()))
 
 
-def reckoned(measured: Sequence[dict[str, Any]], read: dict[str, float]) -> Iterable[list[str]]:
+def reckoned(measured: Sequence[dict[str, Any]], merged: dict[str, float]) -> Iterable[list[str]]:
     """The table of what follows for COUNTRY. The smallest population gives what a night costs whatever it holds, the largest what a fact costs."""
     small, *_, few, many = sorted(measured, key=lambda each: (each["persons"], each["buckets"]))
     first, second = many["nights"]
@@ -229,9 +240,11 @@ def reckoned(measured: Sequence[dict[str, Any]], read: dict[str, float]) -> Iter
     yield line("first night: s to put the largest partner's files together, on one thread", lambda _: largest_partner)
     yield line("first night: s to verify, where `nightly` was given", lambda _: verify)
     yield line("buckets, for bites of at most 150 000 facts", lambda _: buckets)
-    pairs = bites_of(COUNTRY["facts"]) * (COUNTRY["facts"] / PIECE_ROWS)
-    yield line("first night: times that a bite opens a piece of the intake", lambda _: pairs)
-    yield line("first night: CPU s of that, not in the above", lambda _: pairs * read["read_cpu_ms"] / 1000)
+    pieces = COUNTRY["facts"] / PIECE_ROWS
+    opened = bites_of(COUNTRY["facts"]) * math.ceil(pieces / TOGETHER)
+    yield line("first night: CPU s to merge the pieces of the intake, not in the above", lambda _: pieces * merged["merge_cpu_ms"] / 1000)
+    yield line("first night: times that a bite opens a merged file", lambda _: opened)
+    yield line("first night: CPU s of that, not in the above", lambda _: opened * merged["read_cpu_ms"] / 1000)
     yield line("state after the first night: MB", lambda _: per_fact * COUNTRY["facts"] / 1e6)
     yield line("state after the first night: KB a bucket", lambda _: per_fact * COUNTRY["facts"] / buckets / 1e3)
     yield line("deliveries of the first night: MB", lambda _: first["outbox"]["bytes"] * scale / 1e6)
@@ -302,14 +315,16 @@ def main() -> None:
         sizes = [tuple(map(int, each.split(":"))) for each in given.sizes.split(",")]
         found = [measure(given.folder, persons, buckets) for persons, buckets in sizes]
         document = {"when": datetime.now(UTC).isoformat(), "machine": f"{platform.machine()}, two cores", "measured": found}
-        document["pair"] = pair(given.folder / "-".join(map(str, sizes[-1])), given.folder)
+        document["intake"] = intake(given.folder / "-".join(map(str, sizes[-1])), given.folder)
         given.out.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     else:
         document = json.loads(given.results.read_text("utf-8"))
+        found = document["intake"]
         print(
-            f"A bite finds its rows in a piece of {document['pair']['piece_rows']:,} in {document['pair']['read_cpu_ms']:.1f} ms of CPU.\n"
+            f"A piece of {found['piece_rows']:,} rows is merged in {found['merge_cpu_ms']:.0f} ms of CPU; "
+            f"a bite finds its rows in a merged file in {found['read_cpu_ms']:.1f}.\n"
         )
-        print(markdown(rows(document["measured"])), markdown(reckoned(document["measured"], document["pair"])), sep="\n\n")
+        print(markdown(rows(document["measured"])), markdown(reckoned(document["measured"], document["intake"])), sep="\n\n")
 
 
 if __name__ == "__main__":

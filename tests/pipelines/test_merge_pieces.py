@@ -12,7 +12,7 @@ from pipelines.ingest import LINES, Choice, Linked
 from pipelines.merge_pieces import MANY, TOGETHER, Group, Merged, groups, with_merged
 from pipelines.room import Room
 from schemas.buckets import bucket_of
-from storage import tables
+from storage import failpoints, tables
 from storage.tables import TableFile
 from tests.kit import World, numbers, small_story
 from transforms.cut_chains import Cut
@@ -103,7 +103,9 @@ def test_only_a_data_set_of_many_pieces_is_merged_and_what_it_was_is_not_read_an
     assert with_merged(choice, []).pieces == choice.pieces
 
 
-def test_a_night_delivers_the_same_bytes_with_merged_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def waiting(tmp_path: Path) -> World:
+    """A workspace with two days' drops, and the night that takes them as one not run yet."""
     world = World(tmp_path / "ws")
     small_story(world, NIGHTS[0])
     for person in numbers(24):
@@ -111,20 +113,44 @@ def test_a_night_delivers_the_same_bytes_with_merged_pieces(tmp_path: Path, monk
         world.decision(person, "FK:SJP", "E", "2024-06-01", "2024-06-09")
         world.subscribe("BOLAGET", person, "FK:SJP")
     world.drops(NIGHTS[1])
-    twin = world.twin()
-    world.lefi("nightly", "--business-date", NIGHTS[1])
-    merged: list[str] = []
+    return world
+
+
+@pytest.fixture
+def merging(waiting: World, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, str], list[str]]:
+    """Have all data sets with more than one piece merged. The outbox of a night without it, and the data sets that were merged, as it happens."""
+    twin = waiting.twin()
+    twin.lefi("nightly", "--business-date", NIGHTS[1])
+    really, merged = merge_pieces.merge_pieces, list[str]()
 
     def merge(group: Group, plan: Any) -> Merged:
         merged.append(group.dataset)
         return really(group, plan)
 
-    really = merge_pieces.merge_pieces
     merge.__name__ = really.__name__
     monkeypatch.setattr("pipelines.nightly.merge_pieces", merge)
     monkeypatch.setattr(merge_pieces, "MANY", 1)
     monkeypatch.setattr(merge_pieces, "TOGETHER", 2)
     monkeypatch.setattr(merge_pieces, "PIECE_ROWS", 3)
-    twin.lefi("nightly", "--business-date", NIGHTS[1])
+    return twin.outbox(), merged
+
+
+def test_a_night_delivers_the_same_bytes_with_merged_pieces(waiting: World, merging: tuple[dict[str, str], list[str]]) -> None:
+    expected, merged = merging
+    waiting.lefi("nightly", "--business-date", NIGHTS[1])
     assert set(merged) == {"facts", "orders", "persons"}
-    assert twin.outbox() == world.outbox()
+    assert waiting.outbox() == expected
+
+
+@pytest.mark.parametrize("kind", ["error", "full"])
+def test_a_disk_that_fails_while_pieces_are_merged_is_said_and_the_night_given_again_has_the_same_bytes(
+    waiting: World, merging: tuple[dict[str, str], list[str]], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failpoints.reached.clear()
+    with monkeypatch.context() as patch:
+        patch.setenv("LEFI_FAILPOINT", f"tables.stage:merged:3={kind}")
+        said = waiting.lefi("nightly", "--business-date", NIGHTS[1], code=1).err
+    assert "give the command again" in said
+    assert not waiting.outbox()
+    waiting.lefi("nightly", "--business-date", NIGHTS[1])
+    assert waiting.outbox() == merging[0]
