@@ -1,6 +1,7 @@
 """The command line. Heavy libraries are imported by the commands that need them, so that `--help` and `status` answer at once."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -49,10 +50,19 @@ app = typer.Typer(
 )
 
 
+def a_folder(text: str) -> Path:
+    """A folder that is there, or that can be made."""
+    path = Path(text)
+    there = next(each for each in (path, *path.absolute().parents) if os.path.lexists(each))
+    if not os.path.isdir(there):  # in contrast to Path's it raises nothing where we may not look
+        raise typer.BadParameter(f"{there} is no folder")
+    return path
+
+
 def a_place(text: str) -> Path:
     """A folder, or s3://BUCKET/KEY."""
     if "://" not in text:
-        return Path(text)
+        return a_folder(text)
     from storage.place import place
 
     return place(text)
@@ -185,7 +195,12 @@ def status(
     workspace: WorkspaceArgument,
     html: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Write the public notices there: pages in Swedish and English, and feeds.", show_default=False),
+        typer.Option(
+            parser=a_folder,
+            metavar="FOLDER",
+            help="Write the public notices there: pages in Swedish and English, and feeds.",
+            show_default=False,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -485,7 +500,9 @@ def receive(
 def export(
     workspace: WorkspaceArgument,
     partner: Annotated[str, typer.Option(help="Whose deliveries.")],
-    to: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the archives go; not into the outbox.", show_default=False)],
+    to: Annotated[
+        Path, typer.Option(parser=a_folder, metavar="FOLDER", help="Where the archives go; not into the outbox.", show_default=False)
+    ],
     recipient: Annotated[
         list[str], typer.Option(metavar="KEY", help="The partner's age key (age1...), or a file with it; may stand more than once.")
     ],
@@ -514,7 +531,7 @@ def unpack(
 
 @app.command(epilog="Example: lefi schemas schemas")
 def schemas(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where they are to be written.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(parser=a_folder, metavar="FOLDER", help="Where they are to be written.", show_default=False)],
     as_json: Json = False,
 ) -> None:
     """Write the contracts as files: Avro schemas, and JSON Schemas of manifest, key list and all that --json prints."""

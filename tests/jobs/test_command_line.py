@@ -84,6 +84,11 @@ def test_every_command_has_an_example_that_is_spelled_right(command: str) -> Non
         (("status", "/nowhere"), "/nowhere is not a workspace (it has no store/catalog.json): make one with `lefi init /nowhere`"),
         (("init", "ws", "--buckets", "many"), "Invalid value for '--buckets'"),
         (("receive", "/nowhere", "/tmp/none.duckdb"), "there is no folder /nowhere"),
+        (("init", __file__), f"{__file__} is no folder"),
+        (("init", f"{__file__}/ws"), f"{__file__} is no folder"),
+        (("schemas", __file__), f"{__file__} is no folder"),
+        (("status", "ws", "--html", __file__), f"{__file__} is no folder"),
+        (("export", "ws", "--partner", "A", "--recipient", "a", "--to", __file__), f"{__file__} is no folder"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_to_do(line: tuple[str, ...], said: str) -> None:
