@@ -39,7 +39,6 @@ from schemas.frames import (
     TOLD,
     TOUCHED,
 )
-from schemas.manifest import Manifest
 from schemas.personnummer import is_valid
 from schemas.quarantine import quarantine_id
 from storage import outbox, tables
@@ -217,10 +216,10 @@ class Look:
 
     def night_of(self, sequence: int, night: int) -> int:
         """The night of a delivery, by its manifest. night: that of the ledger, which a merge may have moved on; it is right when there is none."""
-        path = self.plan.workspace.outbox / self.partner / outbox.folder_name(sequence) / outbox.MANIFEST
-        if not path.exists():
+        folder = self.plan.workspace.outbox / self.partner / outbox.folder_name(sequence)
+        if not (folder / outbox.MANIFEST).exists():
             return night
-        day = Manifest.from_json(path.read_bytes()).business_date
+        day = outbox.manifest_of(folder).business_date
         return next((each for each, (date_of, _) in self.nights.items() if date_of == day), night)
 
     @cached_property

@@ -1,7 +1,6 @@
 """Where somebody is named: rows of tables and commands, deliveries and drops that an erasure of persons is about."""
 
 import io
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -92,10 +91,9 @@ def names_one(schema: Mapping[str, pl.DataType], numbers: pl.Series) -> pl.Expr:
 def delivered(workspace: Workspace) -> Iterator[Published]:
     """The deliveries in the outbox that have files."""
     for folder in sorted(workspace.outbox.glob("*/*")):
-        manifest = folder / outbox.MANIFEST
-        if manifest.exists() and outbox.files_of(folder):
-            document = json.loads(manifest.read_text("utf-8"))
-            yield Published(document["partner"], document["sequence"], date.fromisoformat(document["business_date"]), folder)
+        if (folder / outbox.MANIFEST).exists() and outbox.files_of(folder):
+            manifest = outbox.manifest_of(folder)
+            yield Published(manifest.partner, manifest.sequence, manifest.business_date, folder)
 
 
 def naming(deliveries: Iterable[Published], numbers: pl.Series, resumed: bool) -> Iterator[Published]:

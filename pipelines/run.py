@@ -97,15 +97,8 @@ def drop_uncommitted(workspace: Workspace) -> None:
 def require_unsigned(workspace: Workspace, catalog: Catalog, conf: Conf) -> None:
     """Refuse a night without a key after one with: a partner that has a key list takes nothing unsigned. UsageError."""
     for partner, last in catalog.deliveries.items():
-        path = workspace.outbox / partner / outbox.folder_name(last.sequence) / outbox.MANIFEST
-        if partner not in conf.partners or not path.exists():
-            continue
-        try:
-            manifest = Manifest.from_json(path.read_bytes())
-        except VerificationError as error:
-            place = "/".join(path.parts[-4:-1])
-            raise RefusedError(f"{place}: {error}: bring the delivery back as it was published: its partner can read it no more") from error
-        if manifest.signature:
+        folder = workspace.outbox / partner / outbox.folder_name(last.sequence)
+        if partner in conf.partners and (folder / outbox.MANIFEST).exists() and outbox.manifest_of(folder).signature:
             raise UsageError(
                 f"the last delivery to {partner} was signed, and there is no key: set LEFI_SIGNING_KEY or --signing-key; --unsigned if this is meant"
             )

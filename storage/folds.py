@@ -138,11 +138,11 @@ def rows_of(joined: Sequence[Unit], schema: pl.Schema, first: int, last: int) ->
             rows = pl.scan_parquet(file.path)
             rows = rows if unit.folded else rows.with_columns(pl.lit(unit.first, pl.Int32()).alias(SETTLED))
             frames.append(rows.select(list(on_disk)))
-    together = pl.concat(frames)
-    if "bucket" not in schema:
-        return together.collect()
-    by = [name for name in SORTED_BY if name in schema]
-    return together.filter(pl.col("bucket").is_between(first, last)).sort(by, maintain_order=True).collect()
+    together, paths = pl.concat(frames), [file.path for unit in joined for file in unit.files]
+    if "bucket" in schema:
+        by = [name for name in SORTED_BY if name in schema]
+        together = together.filter(pl.col("bucket").is_between(first, last)).sort(by, maintain_order=True)
+    return tables.collected(together, paths)
 
 
 def commit(folder: Path, joined: Sequence[Unit], staged: Sequence[TableFile], schema: pl.Schema, night: int) -> bool:
@@ -201,10 +201,11 @@ def whole_from(folder: Path, night: int) -> Unit | None:
 
 def describe(path: Path) -> TableFile:
     """A fold's file as a table's log has it."""
-    scan = pl.scan_parquet(path)
-    if "bucket" not in scan.collect_schema():
-        return TableFile(str(path), int(scan.select(pl.len()).collect().item()), 0, 0)
-    rows, first, last = scan.select(pl.len(), pl.min("bucket").alias("first"), pl.max("bucket").alias("last")).collect().row(0)
+    scan, paths = pl.scan_parquet(path), [str(path)]
+    if "bucket" not in tables.collected(scan.head(0), paths).columns:
+        return TableFile(str(path), int(tables.collected(scan.select(pl.len()), paths).item()), 0, 0)
+    ends = scan.select(pl.len(), pl.min("bucket").alias("first"), pl.max("bucket").alias("last"))
+    rows, first, last = tables.collected(ends, paths).row(0)
     return TableFile(str(path), rows, first or 0, last or 0)
 
 
@@ -222,8 +223,8 @@ def between(files: Iterable[TableFile], first: int, last: int, staging: Path) ->
             yield file
         elif low <= last and first <= high:
             path = staging / f"{Path(file.path).stem}-{first:06d}-{last:06d}.parquet"
-            rows = pl.scan_parquet(file.path).filter(pl.col(SETTLED).is_between(first, last)).collect()
-            yield tables.stage(path, rows)
+            rows = pl.scan_parquet(file.path).filter(pl.col(SETTLED).is_between(first, last))
+            yield tables.stage(path, tables.collected(rows, [file.path]))
 
 
 def clear(folder: Path) -> None:

@@ -1,12 +1,12 @@
 """Deliveries on disk: parts joined to files, finished folders moved into the outbox (contract, section 1; R27, R28)."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from schemas.manifest import FileEntry
+from schemas.errors import RefusedError, VerificationError
+from schemas.manifest import FileEntry, Manifest
 from storage import durable
 from storage.failpoints import reach
 
@@ -30,9 +30,18 @@ def files_of(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.name != MANIFEST)
 
 
+def manifest_of(folder: Path) -> Manifest:
+    """The manifest of a published delivery. RefusedError, which names it, when it is damaged."""
+    try:
+        return Manifest.from_json((folder / MANIFEST).read_bytes())
+    except VerificationError as error:
+        where = "/".join(folder.parts[-3:])
+        raise RefusedError(f"{where}: {error}: bring the delivery back as it was published: its partner can read it no more") from error
+
+
 def is_erased(folder: Path) -> bool:
     """Whether of a delivery that had files only the manifest is left, as retention wants it."""
-    return not files_of(folder) and bool(json.loads((folder / MANIFEST).read_text("utf-8"))["files"])
+    return not files_of(folder) and bool(manifest_of(folder).files)
 
 
 def erase(folder: Path) -> int:
@@ -48,8 +57,7 @@ def erase(folder: Path) -> int:
 
 def is_whole(folder: Path) -> bool:
     """Whether every file that the manifest names lies in a delivery."""
-    names = [entry["name"] for entry in json.loads((folder / MANIFEST).read_text("utf-8"))["files"]]
-    return all((folder / name).exists() for name in names)
+    return all((folder / entry.name).exists() for entry in manifest_of(folder).files)
 
 
 def write(path: Path, head: bytes, chunks: Iterable[bytes], rows: int) -> FileEntry:

@@ -102,6 +102,24 @@ def test_to_retract_a_run_from_a_damaged_table_says_so(world: World) -> None:
     assert "store/facts: a file is damaged" in said(world, "retract", "--source-run", "run", "--reason", "wrong")
 
 
+def test_to_join_the_files_of_a_damaged_table_says_so(world: World) -> None:
+    path = of_table(world, "store/told")
+    world.lefi(*NIGHT)
+    damage(path, "cut")
+    assert "store/told: a file is damaged: bring the table back from a backup" in said(world, "compact", "--all")
+
+
+@pytest.mark.parametrize("how", ["cut", '"sequence" -> "sequenze"'])
+def test_a_damaged_manifest_is_named_before_anything_is_erased(world: World, how: str) -> None:
+    manifest = world.root / "outbox" / "KASSAN" / "00000001" / "manifest.json"
+    was = damage(manifest, how)
+    err = world.lefi(*erase_command(world), code=3).err
+    assert "outbox/KASSAN/00000001: manifest.json" in err
+    assert "bring the delivery back as it was published" in err
+    manifest.write_bytes(was)
+    world.lefi(*erase_command(world))
+
+
 @pytest.mark.parametrize("how", DAMAGES)
 def test_a_report_that_is_none_is_named(world: World, how: str) -> None:
     path = next((world.root / "runs").glob("*/report.json"))
