@@ -42,6 +42,8 @@ class Wish:
             raise UsageError(f"--rule {self.rule}: there is {', '.join(RULES)}")
         if not 1 <= self.nights <= LONGEST:
             raise UsageError(f"--nights {self.nights}: from 1 to {LONGEST}")
+        if (date.max - self.first_night).days < self.nights - 1:
+            raise UsageError(f"--first-night {self.first_night}: after it there are no {self.nights} nights")
         require_reason(self.reason)
 
 

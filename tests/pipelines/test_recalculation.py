@@ -296,6 +296,7 @@ def test_status_tells_how_far_a_recalculation_is(world: World) -> None:
     [
         ({"--rule": "pension"}, 2, "--rule pension: there is guarantee"),
         ({"--nights": "0"}, 2, "--nights 0: from 1 to 366"),
+        ({"--first-night": "9999-12-31", "--nights": "2"}, 2, "--first-night 9999-12-31: after it there are no 2 nights"),
         ({"--nights": "x"}, 2, "Invalid value for '--nights'"),
         ({"--effective": "2018-7-1"}, 2, "'2018-7-1' is not a date"),
         ({"--reason": " "}, 2, "--reason is empty"),
