@@ -34,7 +34,7 @@ All trials run in one process; the workspace is taken as it lies at the moment o
 own and SIGKILL.
 
 Places of their own tests are not repeated here: those of `lefi erase` (`tests/jobs/test_erase.py`), of the first command after an upgrade
-(`tests/golden/test_formats.py`), and of an object store (`tests/objects/`).
+(`tests/golden/test_formats.py`), of the merging of many pieces (`tests/pipelines/test_merge_pieces.py`), and of an object store (`tests/objects/`).
 
 | sign | the fault |
 |---|---|
