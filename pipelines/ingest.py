@@ -35,6 +35,7 @@ WITH_THE_BITES = ("subscriptions", "touched", "told")  # of these, what moved is
 LINES = pl.Schema(
     {"bucket": pl.Int32(), "person": pl.String(), **ORDER_LINE.frame, "partner": pl.String(), "drop": pl.String(), "line": pl.Int64()}
 )
+ENDED = pl.Schema({name: SUBSCRIPTIONS[name] for name in SUBSCRIPTION_KEY})
 WAITING_FACTS = pl.Schema({**FACTS, "drop_benefit": pl.String()})
 
 
@@ -72,7 +73,8 @@ class Examined(Description):
 
 @dataclass(frozen=True)
 class Linked(Description):
-    """Who is who tonight. aliases: file of (number, person); moves: old key -> key; persons: what the persons chain consumed."""
+    """Who is who tonight. aliases: file of (number, person); moves: old key -> key; persons: what the persons chain consumed; moved: what the store
+    holds under keys that ceased, by table; ended: SUBSCRIPTION_KEY of the subscriptions that end tonight, of persons who become one with another."""
 
     aliases: str
     moves: Mapping[str, str]
@@ -80,10 +82,15 @@ class Linked(Description):
     obstacles: Mapping[str, Obstacle]
     rejected: Mapping[str, int]
     moved: Mapping[str, tuple[TableFile, ...]]
+    ended: tuple[TableFile, ...] = ()
 
     def read_aliases(self) -> pl.DataFrame:
         """Who is who: transforms.link_persons.ALIASES."""
         return pl.read_parquet(self.aliases, schema=dict(ALIASES))
+
+    def read_ended(self) -> pl.DataFrame:
+        """What of them has ended: SUBSCRIPTION_KEY. A refresh of it is not the other's."""
+        return tables.read(self.ended, ENDED)
 
 
 @dataclass(frozen=True)
@@ -197,13 +204,13 @@ def link(_: object, examined: Sequence[Examined], plan: Plan) -> Linked:
     frame = alias_frame(linked.aliases)
     tables.scratch(aliases, frame)
     changed = frame.join(known.select("number", "person"), on=["number", "person"], how="anti")
-    moved = move(plan, linked.moves)
+    moved, ended = move(plan, linked.moves)
     if changed.height:
         staged = tables.stage(
             plan.staging / "tables" / "identities.parquet", changed.with_columns(pl.lit(plan.night, pl.Int32).alias("night"))
         )
         moved = {**moved, "identities": (staged,)}
-    return Linked(str(aliases), linked.moves, consumed, obstacles, rejected, moved)
+    return Linked(str(aliases), linked.moves, consumed, obstacles, rejected, moved, ended)
 
 
 def check_examined(consumed: Cut, examined: Sequence[Examined]) -> None:
@@ -214,13 +221,17 @@ def check_examined(consumed: Cut, examined: Sequence[Examined]) -> None:
             raise VerificationError(f"control totals: drop '{candidate.name}' has {candidate.rows} rows, {rows} were examined")
 
 
-def move(plan: Plan, moves: Mapping[str, str]) -> dict[str, tuple[TableFile, ...]]:
-    """Rows of keys that ceased, under the key and in the bucket that took over; of the ledger what still counts (transforms.carry_told)."""
+def move(plan: Plan, moves: Mapping[str, str]) -> tuple[dict[str, tuple[TableFile, ...]], tuple[TableFile, ...]]:
+    """Rows of keys that ceased, under the key and in the bucket that took over, of the ledger what still counts (transforms.carry_told); and what
+    ends of these persons tonight (`Linked.ended`)."""
     if not moves:
-        return {}
+        return {}, ()
     keys = pl.DataFrame({"person": list(moves), "stays": list(moves.values())})
     ceased = in_buckets(moves, plan)
-    standing, active = standing_of(ceased, plan)
+    of_both, going = standing_of(in_buckets({*moves, *moves.values()}, plan), plan)
+    over = of_both.select(list(ENDED)).join(going, on=SUBSCRIPTION_KEY, how="anti")
+    ended = (tables.scratch(plan.staging / "identities" / "ended.parquet", over),) if over.height else ()
+    standing, active = (rows.join(ceased, on="person", how="semi", maintain_order="left") for rows in (of_both, going))
     moved: dict[str, tuple[TableFile, ...]] = {}
     for name in MOVING:
         schema = TABLES[name]
@@ -237,7 +248,7 @@ def move(plan: Plan, moves: Mapping[str, str]) -> dict[str, tuple[TableFile, ...
             rows = rows.with_columns(bucket_of(pl.col("person"), plan.buckets).alias("bucket")).select(list(schema))
             rows = rows.sort("bucket", "person", maintain_order=True)
             moved[name] = (tables.stage(plan.staging / "tables" / f"{name}-moved.parquet", rows),)
-    return moved
+    return moved, ended
 
 
 def in_buckets(persons: Iterable[str], plan: Plan) -> pl.DataFrame:

@@ -250,7 +250,7 @@ class PastNight:
         linked = link_persons(known, self.links())
         aliases = self.plan.staging / "aliases.parquet"
         tables.stage(aliases, alias_frame(linked.aliases))
-        return Linked(str(aliases), linked.moves, Cut((), None), {}, {}, move(self.plan, linked.moves))
+        return Linked(str(aliases), linked.moves, Cut((), None), {}, {}, *move(self.plan, linked.moves))
 
     def links(self) -> pl.DataFrame:
         """The night's links, as they arrived."""

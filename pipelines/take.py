@@ -9,7 +9,7 @@ import polars as pl
 from pipelines.bites import Bite, load, portions_of, standing_subscriptions
 from pipelines.commanded import commanded
 from pipelines.concerned import a_refresh_waits, concerned
-from pipelines.ingest import LINES, WAITING_FACTS, Choice, in_buckets, is_broad, standing_of
+from pipelines.ingest import LINES, WAITING_FACTS, Choice, is_broad
 from pipelines.plan import Plan, permission_frame
 from pipelines.side_by_side import Description
 from pipelines.totals import must_equal
@@ -144,7 +144,7 @@ def queue_up(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, TableFi
     columns = ["bucket", *MEMBER_KEY]
     owing = [*plan.files["members"], *moved.get("members", ())] if a_refresh_waits(plan) else []
     waiting = tables.newest(tables.read(owing, MEMBERS, bite.buckets), MEMBER_KEY).filter("waits")
-    over = ended_beside_another(choice, plan)
+    over = choice.linked.read_ended()
     own = waiting.filter(pl.col("night") < plan.night).join(over, on=SUBSCRIPTION_KEY, how="semi")
     given = [(command.number, command.rows) for command in plan.decisions.refreshes if command.rows]
     queued = [
@@ -177,15 +177,6 @@ def queue_up(bite: Bite, choice: Choice, plan: Plan, files: Mapping[str, TableFi
         )
         .select(list(QUEUE))
     )
-
-
-def ended_beside_another(choice: Choice, plan: Plan) -> pl.DataFrame:
-    """SUBSCRIPTION_KEY of the subscriptions that end tonight, of persons who become one with another tonight: a refresh of theirs is not the other's."""
-    moves = choice.linked.moves
-    if not moves:
-        return pl.DataFrame(schema={name: SUBSCRIPTIONS[name] for name in SUBSCRIPTION_KEY})
-    standing, active = standing_of(in_buckets({*moves, *moves.values()}, plan), plan)
-    return standing.select(SUBSCRIPTION_KEY).join(active, on=SUBSCRIPTION_KEY, how="anti")
 
 
 def take_facts(
