@@ -240,6 +240,15 @@ def content_of(record: Row) -> Row:
     return {name: record[name] for name in CONTENT} | {"deviation": record["deviation"] and record["deviation"]["code"]}
 
 
+def is_told(knows: Known, group: tuple[str, str], content: Any, past: Past) -> bool:
+    """Whether a partner knows of a group what it is entitled to. That it is frozen is said once, under the number and with the code of that time, and
+    nothing since, also when another record has come to freeze it meanwhile (R37)."""
+    if not isinstance(content, str):
+        return group in knows and bool(knows[group] == content)
+    number, benefit = group
+    return any(isinstance(said, str) for (of, b), said in knows.items() if (past.person(of), b) == (past.person(number), benefit))
+
+
 def everybody_knows(world: World) -> None:
     """Every partner's picture is what it is entitled to, of benefits that are current; nobody was told of anybody not subscribed (R29, R50)."""
     past = past_of(world)
@@ -250,12 +259,7 @@ def everybody_knows(world: World) -> None:
         for (number, benefit), content in due.get(partner, {}).items():
             if benefit in withheld:
                 continue
-            if isinstance(content, str):  # frozen: said once, under the number of that time, and nothing since (R37)
-                said = [knows[of, b] for of, b in knows if (past.person(of), b) == (past.person(number), benefit)]
-                assert any(isinstance(each, str) for each in said), f"{partner} was not told that a group of {benefit} is frozen"
-            else:
-                assert (number, benefit) in knows, f"{partner} was told nothing of a group of {benefit}"
-                assert knows[number, benefit] == content, f"{partner}: {benefit}"
+            assert is_told(knows, (number, benefit), content, past), f"{partner}: {benefit}: {knows.get((number, benefit))}, not {content}"
         strangers = [benefit for number, benefit in knows if (partner, past.person(number), benefit) not in past.ever]
         assert not strangers, f"{partner} was told of somebody it never subscribed to"
 
